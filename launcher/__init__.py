@@ -1,0 +1,21 @@
+"""SDXL LoRA training for 8 GB cards: presets become runs that can be paused, killed and resumed.
+
+The map, lowest layer first. A module imports only from layers below its own (`tests/test_layers.py`):
+
+1. `errors` what may be said to the user, `paths` where everything lies
+2. `files` atomic writes, locks, reading the tail of a growing file
+3. `process` the only door to other programs, `events` the language of a run folder
+4. `preset` TOML into records, `machine` what this computer can do, `states` what makes a state trustworthy,
+   `monitor` a run folder folded into numbers, `shim` our code inside the training process,
+   `trainers` what is known of each training script, `install` environments
+5. `plan` everything about a run, decided before anything is touched
+6. `preflight` reasons not to start, `history` all run folders
+7. `run` starting and supervising, `resume` going on from the newest good state, `report` the HTML page
+8. `ui` the only place that knows rich and questionary
+9. `commands`, `cli`
+10. `__main__` the error boundary
+
+This file imports nothing: every command pays for what stands here.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,105 @@
+"""The language of `events.jsonl`: one JSON object per line, appended, never rewritten.
+
+Every event has `v` (version, 1), `t` (seconds since the epoch) and `type`. Steps are absolute (of the whole
+training, over all resumes), counted from 1. Paths are relative to the run folder, with forward slashes.
+
+| type | further fields |
+|---|---|
+| start | pid, started (process start time), trainer, torch, device, resumed_step (0 when fresh) |
+| totals | total_steps, steps_per_epoch, epochs, images |
+| phase | name, state ("begin" or "end"), seconds*, peak_vram_mib*, peak_ram_mib*   (* at the end) |
+| progress | phase, done, total   (caching; at most some a second) |
+| step | step, epoch, loss, avg_loss, lr {name: value}, seconds, vram_mib* |
+| save | step, path, bytes, final |
+| state | step, epoch, path, bytes, seconds |
+| sample | step, path, prompt |
+| warning | message, count |
+| error | error (class name), message, traceback, phase, step |
+| end | status (a Status value), step, seconds |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from launcher.files import read_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+VERSION = 1
+Event = dict[str, Any]
+
+
+class Status(str, Enum):
+    """How a run stands. INTERRUPTED: the process is gone and left no result."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    INTERRUPTED = "INTERRUPTED"
+
+    @property
+    def is_live(self) -> bool:
+        return self in {Status.PENDING, Status.RUNNING}
+
+    @property
+    def is_resumable(self) -> bool:
+        return self in {Status.PAUSED, Status.FAILED, Status.CANCELLED, Status.INTERRUPTED}
+
+
+class EventWriter:
+    """Appends events; each line is one `write` to a file opened for appending, so lines never mix."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(
+            path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644
+        )
+        if _ends_inside_a_line(path):  # a power cut may leave half a line: it must not swallow our first one
+            os.write(self._handle, b"\n")
+
+    def write(self, kind: str, **fields: object) -> None:
+        event = {"v": VERSION, "t": round(time.time(), 3), "type": kind, **fields}
+        os.write(self._handle, json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+
+def _ends_inside_a_line(path: Path) -> bool:
+    with path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END) == 0:
+            return False
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"
+
+
+def parse_event(line: bytes) -> Event | None:
+    """One line as an event, or None for garbage (a reader skips it and goes on)."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if (
+        isinstance(event, dict)
+        and isinstance(event.get("type"), str)
+        and isinstance(event.get("t"), (int, float))
+    ):
+        return event
+    return None
+
+
+def read_events(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+    """Events from byte `offset` on, each with the offset behind it; garbage is skipped, memory is one line."""
+    for line, behind in read_lines(path, offset):
+        event = parse_event(line)
+        if event is not None:
+            yield event, behind

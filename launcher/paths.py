@@ -1,0 +1,150 @@
+"""Where everything lies. No other module joins these names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+HOME_VARIABLE = "LAUNCHER_HOME"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paths:
+    """Every path of the product, from two roots.
+
+    `root` holds the code and the environments (the folder with `setup_env.py`); `home` holds what belongs
+    to the user (runs, own presets, settings, logs). They are the same folder unless LAUNCHER_HOME says otherwise.
+    """
+
+    root: Path
+    home: Path
+    shipped: Path  # folder that holds the shipped `presets/` and the pins of `vendor/`
+
+    @property
+    def presets(self) -> Path:
+        return self.shipped / "presets"
+
+    @property
+    def pins(self) -> Path:
+        return self.shipped / "vendor"
+
+    @property
+    def user_presets(self) -> Path:
+        return self.home / "user" / "presets"
+
+    @property
+    def user_settings(self) -> Path:
+        return self.home / "user" / "settings.toml"
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def cache(self) -> Path:
+        """Downloads and uv's cache: beside the environments, so that hard links work and nothing global grows."""
+        return self.root / ".cache"
+
+    @property
+    def launcher_venv(self) -> Path:
+        return self.root / ".venv"
+
+    def trainer(self, name: str) -> Path:
+        """Folder of a trainer: its code (if fetched), `venv/`, `accelerate.yaml`, the install journal."""
+        return self.root / "vendor" / name
+
+    def trainer_venv(self, name: str) -> Path:
+        return self.trainer(name) / "venv"
+
+    def trainer_python(self, name: str) -> Path:
+        return venv_python(self.trainer_venv(name))
+
+    def accelerate_config(self, name: str) -> Path:
+        return self.trainer(name) / "accelerate.yaml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPaths:
+    """The files of one run folder: the contract between launcher, shim, dashboard and report."""
+
+    folder: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.folder / "plan.json"
+
+    @property
+    def train_toml(self) -> Path:
+        return self.folder / "train.toml"
+
+    @property
+    def dataset_toml(self) -> Path:
+        return self.folder / "dataset.toml"
+
+    @property
+    def state_json(self) -> Path:
+        return self.folder / "state.json"
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @property
+    def gpu(self) -> Path:
+        return self.folder / "gpu.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "train.log"
+
+    @property
+    def pause(self) -> Path:
+        """Request file; its text is `pause` or `stop`. The shim looks for it between steps."""
+        return self.folder / "pause"
+
+    @property
+    def states(self) -> Path:
+        return self.folder / "states"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "output"
+
+    @property
+    def report(self) -> Path:
+        return self.output / "report.html"
+
+    @property
+    def cache(self) -> Path:
+        """Latents and text conditioning of this run, where nothing better is known."""
+        return self.folder / "cache"
+
+
+def venv_python(venv: Path) -> Path:
+    """The interpreter of a virtual environment, on any system."""
+    return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
+
+
+def find_paths() -> Paths:
+    """Paths of this installation: a checkout (folder with setup_env.py), else an installed wheel's own data folder."""
+    root = PACKAGE.parent
+    if (root / "setup_env.py").is_file():
+        shipped = root
+    else:
+        root = _wheel_home()
+        shipped = PACKAGE / "_shipped"
+    home = os.environ.get(HOME_VARIABLE)
+    return Paths(root=root, home=Path(home).expanduser().resolve() if home else root, shipped=shipped)
+
+
+def _wheel_home() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "sdxl-lora-launcher"
+    return Path(os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share"))) / "sdxl-lora-launcher"
