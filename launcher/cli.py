@@ -1,0 +1,130 @@
+"""The command line: every command of the menu as words, and the reverse.
+
+Only argparse is imported here; a command's module is imported when the command is carried out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from launcher import __version__
+from launcher.errors import EXIT_CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from launcher.paths import Paths
+
+    Command = Callable[[Paths, argparse.Namespace], int]
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  (argparse gives it no public name)
+
+RUN_HELP = "run id, its beginning, or its name (default: the newest that fits)"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+    parser = argparse.ArgumentParser(
+        prog="launcher",
+        description="Train SDXL LoRAs on 8 GB cards. Without words: the menu.",
+        epilog=f"exit codes:\n{codes}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"launcher {__version__}")
+    parser.set_defaults(command="menu:menu")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    _add_training(commands)
+    _add_control(commands)
+    _add_presets(commands)
+    _add_environments(commands)
+    return parser
+
+
+def execute(argv: Sequence[str], paths: Paths) -> int:
+    """Carry out one command line and return its exit code."""
+    options = make_parser().parse_args(argv)
+    module, _, function = options.command.partition(":")
+    command: Command = getattr(import_module(f"launcher.commands.{module}"), function)
+    return command(paths, options)
+
+
+def _add(commands: Subparsers, name: str, target: str, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(command=target)
+    return parser
+
+
+def _add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="ask nothing: take the defaults")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _add_training(commands: Subparsers) -> None:
+    train = _add(commands, "train", "train:train", "train a LoRA from a preset: resolve, check, run, watch")
+    train.add_argument("preset", metavar="PRESET", help="name of a preset, or a TOML file")
+    train.add_argument("--data", metavar="DIR", help="folder with the images and their captions")
+    train.add_argument("--model", metavar="FILE", help="base model (.safetensors); the rehearsal needs none")
+    train.add_argument("--name", help="name of the run and of its LoRA")
+    train.add_argument("--trainer", help="training script (default: the preset's, else what is installed)")
+    train.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change one option of the preset; may be repeated")  # fmt: skip
+    train.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    train.add_argument("--background", action="store_true", help="start and return at once; `watch` shows it")
+    train.add_argument("--force", action="store_true", help="start in spite of warnings (never of errors)")
+    _add_yes(train)
+    _add_json(train)
+    demo = _add(commands, "demo", "demo:demo", "everything once, unattended: a small LoRA from sample images in about a minute")  # fmt: skip
+    demo.add_argument("--steps", type=int, help="train this many steps instead of the preset's")
+
+
+def _add_control(commands: Subparsers) -> None:
+    resume = _add(commands, "resume", "control:resume", "go on with a run from its newest good state")
+    resume.add_argument("--background", action="store_true", help="start and return at once")
+    _add_yes(resume)
+    _add_json(resume)
+    pause = _add(commands, "pause", "control:pause", "save a state at the next step and exit")
+    stop = _add(commands, "stop", "control:stop", "end a run for good (a state is kept)")
+    watch = _add(
+        commands, "watch", "control:watch", "show a run live; closing it does not touch the training"
+    )
+    report = _add(commands, "report", "history:report", "write the report of a run as one HTML page")
+    report.add_argument("--open", action="store_true", help="show it in the browser")
+    for parser in (resume, pause, stop, watch, report):
+        parser.add_argument("run", metavar="RUN", nargs="?", help=RUN_HELP)
+    runs = _add(commands, "runs", "history:runs", "list the runs, newest first")
+    runs.add_argument("--all", action="store_true", help="all of them, not only the newest")
+    _add_json(runs)
+    supervise = commands.add_parser("_supervise")  # no help: the launcher starts this itself, detached
+    supervise.add_argument("folder")
+    supervise.set_defaults(command="control:supervise")
+
+
+def _add_presets(commands: Subparsers) -> None:
+    presets = _add(commands, "presets", "presets:presets", "list the presets")
+    show = _add(commands, "show", "presets:show", "explain a preset: every value, where it comes from")
+    show.add_argument("preset", metavar="NAME")
+    validate = _add(commands, "validate", "presets:validate", "check a preset file")
+    validate.add_argument("file", metavar="FILE")
+    for parser in (presets, show, validate):
+        _add_json(parser)
+
+
+def _add_environments(commands: Subparsers) -> None:
+    install = _add(commands, "install", "environments:install", "make or complete the training environment")
+    repair = _add(commands, "repair", "environments:repair", "find and mend what differs from the plan")
+    for parser in (install, repair):
+        parser.add_argument(
+            "trainer", nargs="?", default="rehearsal", help="which one (default: %(default)s)"
+        )
+        parser.add_argument("--cuda", metavar="SET", help="torch build: cpu (default) or cu121")
+        _add_yes(parser)
+    doctor = _add(commands, "doctor", "environments:doctor", "what this computer has and what is missing")
+    _add_json(doctor)
+    test = commands.add_parser("test", help="set up development and run the test suite", add_help=False, prefix_chars="\0")  # fmt: skip
+    test.add_argument("pytest", nargs="*")  # with no prefix characters, pytest's own flags pass through
+    test.set_defaults(command="environments:test")
