@@ -1,0 +1,8 @@
+"""What a run is doing, read from its folder alone: incremental, in bounded memory, by any number of readers."""
+
+from __future__ import annotations
+
+from launcher.monitor.reader import RunMonitor
+from launcher.monitor.view import Failure, RunView, Sample, Save, Span, State, Warn
+
+__all__ = ["Failure", "RunMonitor", "RunView", "Sample", "Save", "Span", "State", "Warn"]
