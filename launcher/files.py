@@ -90,8 +90,10 @@ def sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path, *, timeout_s: float, busy: str) -> Iterator[None]:
+def lock(path: Path, *, timeout_s: float, busy: str) -> Iterator[int]:
     """Hold an exclusive lock on `path` (the operating system drops it when the process dies, however it dies).
+
+    Yields the lock's handle: a child that inherits it (`process.run(keep_open=...)`) holds the lock as well.
 
     Raises:
         LauncherError: somebody else still holds it after `timeout_s`; `busy` is the sentence to say.
@@ -103,7 +105,7 @@ def lock(path: Path, *, timeout_s: float, busy: str) -> Iterator[None]:
             if time.monotonic() > deadline:
                 raise LauncherError(busy, where=str(path))
             time.sleep(LOCK_POLL_S)
-        yield  # closing the file drops the lock
+        yield stream.fileno()  # closing the file drops the lock
 
 
 if sys.platform == "win32":

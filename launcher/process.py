@@ -117,8 +117,12 @@ def run(
     env: Mapping[str, str | None] | None = None,
     on_line: Callable[[str], None] | None = None,
     timeout_s: float | None = None,
+    keep_open: Sequence[int] = (),
 ) -> Finished:
     """Run a command to its end and return what it said; `on_line` sees each line as it comes.
+
+    `keep_open` are handles that the command inherits: a lock handed on in this way is held until the command
+    has ended too, even when we are killed before it. (Windows has no such handles; there it is not honoured.)
 
     Raises:
         LauncherError: it cannot be started, or is not done after `timeout_s` (it is then stopped with its children).
@@ -128,6 +132,7 @@ def run(
         child = subprocess.Popen(
             words, cwd=cwd, env=environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+            pass_fds=() if os.name == "nt" else tuple(keep_open),
         )  # fmt: skip
     except OSError as error:
         raise LauncherError(f"{words[0]} cannot be started: {error.strerror or error}") from error
@@ -168,6 +173,22 @@ def _give_up(pid: int, is_late: threading.Event) -> None:
     process = ProcessId.of(pid)
     if process:
         stop_tree([process], terminate_s=1.0)
+
+
+def attach(
+    argv: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str | None] | None = None
+) -> int:
+    """Run a command in our own terminal and return its exit code; ^C is the command's to answer."""
+    words = [str(word) for word in argv]
+    try:
+        child = subprocess.Popen(words, cwd=cwd, env=environment(env))
+    except OSError as error:
+        raise LauncherError(f"{words[0]} cannot be started: {error.strerror or error}") from error
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:  # the whole console got it; the command decides when it is done
+            continue
 
 
 def start(
