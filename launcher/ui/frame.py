@@ -1,0 +1,117 @@
+"""One picture of a run as lines of a given size: a pure function of the view. `parts` draws, this module arranges."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+
+from launcher.ui import parts
+from launcher.ui.palette import FULL, Glyphs
+from launcher.ui.sheet import beside, crop, spans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.text import Text
+
+    from launcher.monitor import RunView
+
+WIDE = 108  # columns from which a second column is worth more than a wider curve
+SIDE_WIDTH = 46
+LEAST_CHART, MOST_CHART = 5, 24  # rows, with title and labels
+MARGIN = 1
+GAP = 4
+
+
+@dataclass(slots=True)
+class Section:
+    """Lines that belong together; `keep` of them stay when room is short."""
+
+    lines: list[Text]
+    keep: int
+
+
+def render(
+    view: RunView, width: int, height: int, *, glyphs: Glyphs = FULL, now: float | None = None, note: str = ""
+) -> Group:
+    """The dashboard, at most `height` lines of at most `width` columns.
+
+    `now` (seconds since the epoch) ages the times; `note` replaces the last line (a request that is under way).
+    """
+    return Group(*compose(view, width, height, glyphs=glyphs, now=now, note=note))
+
+
+def compose(
+    view: RunView, width: int, height: int, *, glyphs: Glyphs = FULL, now: float | None = None, note: str = ""
+) -> list[Text]:
+    """The lines of `render`."""
+    pen = parts.Pen(width=width - 2 * MARGIN, glyphs=glyphs, now=time.time() if now is None else now)
+    arrange = _wide if width >= WIDE and height >= 16 else _narrow
+    lines = arrange(view, pen, height, parts.footer(view, pen, note))[:height]
+    return [crop(spans(" " * MARGIN).append_text(line), width, glyphs) for line in lines]
+
+
+def _narrow(view: RunView, pen: parts.Pen, height: int, footer: Text) -> list[Text]:
+    """Everything below each other; the chart takes what is left."""
+    head = Section(parts.head(view, pen), 1)
+    progress = Section(parts.progress(view, pen), 2)
+    meters = Section(parts.meters(view, pen), 2)
+    files = Section(parts.files(view, pen), 1)
+    messages = Section(parts.messages(view, pen), 1)
+    sections = [head, progress, meters, files, messages]
+    _shrink([files, messages, head, meters], sections, height - 1 - LEAST_CHART)
+    _shrink([files, messages, meters, progress], sections, height - 1, to=0)
+    used = 1 + sum(len(section.lines) for section in sections)
+    chart = parts.loss_chart(view, pen, min(height - used - 3, MOST_CHART))
+    if not chart:
+        chart = (
+            parts.loss_chart(view, pen, min(height - used, MOST_CHART))
+            or parts.loss_line(view, pen)[: height - used]
+        )
+    blocks = [head.lines, progress.lines, chart, meters.lines, [*files.lines, *messages.lines]]
+    return _stack([block for block in blocks if block], footer, height)
+
+
+def _wide(view: RunView, pen: parts.Pen, height: int, footer: Text) -> list[Text]:
+    """Charts on the left, numbers on the right, head and progress above both."""
+    top = [*parts.head(view, pen), spans(), *parts.progress(view, pen), spans()]
+    rows = height - len(top) - 2
+    side = pen.narrowed(SIDE_WIDTH)
+    right: list[Text] = []
+    for block in (parts.meters(view, side), parts.files(view, side), parts.messages(view, side)):
+        right += [*([spans()] if right and block else []), *block]
+    main = pen.narrowed(pen.width - SIDE_WIDTH - GAP)
+    has_second = rows >= 18 and len(view.lrs) > 1
+    first = min(rows * 2 // 3 if has_second else rows, MOST_CHART)
+    left = parts.loss_chart(view, main, first) or parts.loss_line(view, main)
+    if has_second:
+        left += [spans(), *parts.rate_chart(view, main, min(rows - len(left) - 1, MOST_CHART // 2))]
+    body = beside(left[:rows], right[:rows], main.width, GAP, pen.glyphs)
+    return [*top, *body, spans(), footer]
+
+
+def _shrink(
+    order: Sequence[Section], sections: Sequence[Section], height: int, to: int | None = None
+) -> None:
+    """Cut sections, in `order`, down to what they must keep until all fit in `height`."""
+    for section in order:
+        over = sum(len(one.lines) for one in sections) - height
+        if over <= 0:
+            return
+        least = section.keep if to is None else to
+        section.lines = section.lines[: max(len(section.lines) - over, least)]
+
+
+def _stack(blocks: Sequence[list[Text]], footer: Text, height: int) -> list[Text]:
+    """Blocks with as many blank lines between them as there is room for; the last blocks get theirs first."""
+    spare = height - 1 - sum(len(block) for block in blocks)
+    lines: list[Text] = [footer]
+    for number in range(len(blocks) - 1, -1, -1):
+        if spare > 0 and lines:
+            lines.insert(0, spans())
+            spare -= 1
+        lines = [*blocks[number], *lines]
+    return lines

@@ -1,0 +1,220 @@
+"""The menu: one screen for people who never type. It starts nothing; it answers what the person wants.
+
+`paint` puts the screen there at once and loads neither rich nor questionary; the question below it comes after.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from launcher.ui import ink
+from launcher.ui.formats import clean, fit, pad, when
+from launcher.ui.palette import Glyphs, look_at_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from launcher.history import RunRecord
+    from launcher.ui.prompts import Choice
+
+Kind = Literal["install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit"]
+MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
+MARGIN = "  "
+NAME_WIDTH = 24
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MenuView:
+    """What the first screen shows, collected by the command beforehand. Nothing in it costs more than a file."""
+
+    version: str
+    machine: str = ""  # one line: the graphics card, or why there is none
+    not_ready: str | None = None  # why no trainer can be started yet; None when one can
+    resumable: tuple[RunRecord, ...] = ()  # paused, interrupted, failed with a state; newest first
+    live: tuple[RunRecord, ...] = ()
+    recent: tuple[RunRecord, ...] = ()  # newest first, of any status
+
+    @property
+    def is_first_time(self) -> bool:
+        return not (self.resumable or self.live or self.recent)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MenuAction:
+    """What the person chose; `run` is the id of the run that it concerns."""
+
+    kind: Kind
+    run: str | None = None
+
+
+def paint(view: MenuView) -> None:
+    """Show the first screen. Called before a prompt is due: loads no rich, no questionary, no prompt_toolkit."""
+    terminal = look_at_terminal()
+    width = shutil.get_terminal_size().columns
+    ink.write(first_screen(view, terminal.glyphs), width=max(width - 1, 20), terminal=terminal)
+
+
+def first_screen(view: MenuView, glyphs: Glyphs, now: float | None = None) -> list[ink.Line]:
+    """The first screen as lines: who, where, ready or not, and the runs that matter tonight."""
+    lines = [(), ink.line(MARGIN, ("SDXL LoRA launcher", "title"), "  ", (view.version, "muted"))]
+    if view.machine:
+        lines.append(ink.line(MARGIN, (view.machine, "muted")))
+    lines += [(), *_guidance(view, glyphs)]
+    lines += _runs("Running now", view.live, glyphs, now)
+    lines += _runs("Can be resumed", view.resumable, glyphs, now)
+    return [*lines, ()]
+
+
+def _guidance(view: MenuView, glyphs: Glyphs) -> Iterator[ink.Line]:
+    if view.not_ready is not None:
+        yield ink.line(MARGIN, (glyphs.ring, "warn"), " ", (view.not_ready, "text"))
+        if view.is_first_time:
+            yield ink.line(
+                MARGIN,
+                "  ",
+                ("Welcome. One set-up comes first; it is done once and needs no answers.", "muted"),
+            )
+    elif view.is_first_time:
+        yield ink.line(MARGIN, (glyphs.dot, "good"), " Ready. Nothing has been trained yet.")
+        yield ink.line(
+            MARGIN, "  ", ("A rehearsal on sample images shows the whole way in about a minute.", "muted")
+        )
+    else:
+        yield ink.line(MARGIN, (glyphs.dot, "good"), " Ready to train.")
+
+
+def _runs(title: str, runs: Sequence[RunRecord], glyphs: Glyphs, now: float | None) -> Iterator[ink.Line]:
+    if not runs:
+        return
+    yield ()
+    yield ink.line(MARGIN, (title, "strong"))
+    for run in runs[:MOST_SHOWN]:
+        word, role = STATUS_WORDS[run.status.value]
+        yield ink.line(
+            MARGIN, pad(clean(run.name), NAME_WIDTH), "  ", (f"{word:<12}", role), f"{progress(run):>15}",
+            "   ", (when(run.ended or run.created, now), "muted"),
+        )  # fmt: skip
+    if len(runs) > MOST_SHOWN:
+        yield ink.line(MARGIN, (f"and {len(runs) - MOST_SHOWN} more in the history {glyphs.arrow}", "muted"))
+
+
+STATUS_WORDS: dict[str, tuple[str, str]] = {  # what a person calls it, and its colour
+    "PENDING": ("starting", "accent"),
+    "RUNNING": ("training", "accent"),
+    "PAUSED": ("paused", "warn"),
+    "SUCCEEDED": ("finished", "good"),
+    "FAILED": ("failed", "bad"),
+    "CANCELLED": ("stopped", "muted"),
+    "INTERRUPTED": ("interrupted", "warn"),
+}
+
+
+def progress(run: RunRecord) -> str:
+    """`620 / 1000` as far as it is known."""
+    if not run.total_steps:
+        return f"step {run.step}" if run.step else ""
+    return f"{run.step or 0} / {run.total_steps}"
+
+
+def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]]:
+    """The menu's entries, the one most likely wanted first."""
+    from launcher.ui.prompts import Choice
+
+    found: list[Choice[MenuAction]] = []
+    if view.not_ready is not None:
+        found.append(
+            Choice(
+                value=MenuAction(kind="install"), title="Set up the training environment", hint="recommended"
+            )
+        )
+    found += [_run_entry("watch", "Watch", run, progress(run)) for run in view.live[:MOST_SHOWN]]
+    found += [_run_entry("resume", "Resume", run, _standing(run, now)) for run in view.resumable[:MOST_SHOWN]]
+    if view.not_ready is None:
+        if view.is_first_time:
+            found.append(
+                Choice(
+                    value=MenuAction(kind="demo"),
+                    title="Rehearse on sample images",
+                    hint="a minute, recommended",
+                )
+            )
+        found.append(Choice(value=MenuAction(kind="train"), title="Train a LoRA"))
+    if not view.is_first_time:
+        found.append(Choice(value=MenuAction(kind="history"), title="History"))
+    found.append(Choice(value=MenuAction(kind="check-up"), title="Check-up"))
+    found.append(Choice(value=MenuAction(kind="quit"), title="Quit"))
+    return found
+
+
+def _run_entry(kind: Kind, verb: str, run: RunRecord, hint: str) -> Choice[MenuAction]:
+    from launcher.ui.prompts import Choice
+
+    return Choice(
+        value=MenuAction(kind=kind, run=run.id), title=f"{verb} {fit(clean(run.name), NAME_WIDTH)}", hint=hint
+    )
+
+
+def _standing(run: RunRecord, now: float | None) -> str:
+    where = f"step {progress(run)}" if run.total_steps else STATUS_WORDS[run.status.value][0]
+    return f"{where}, {when(run.ended or run.created, now)}"
+
+
+def main_menu(view: MenuView) -> MenuAction:
+    """Paint the first screen, then ask. ^C and the end of input mean quit."""
+    paint(view)
+    from launcher.ui import prompts
+
+    if not prompts.can_ask():
+        sys.stdout.write(f"{MARGIN}There is no terminal to ask on. `launcher --help` lists the commands.\n")
+        return MenuAction(kind="quit")
+    try:
+        return prompts.ask_choice("What would you like to do?", entries(view), flag="a command (see --help)")
+    except prompts.Back:
+        return MenuAction(kind="quit")
+
+
+def pick_run(runs: Sequence[RunRecord], now: float | None = None) -> MenuAction | None:
+    """Choose a run of the history, then what to do with it. None: back to the menu."""
+    from launcher.ui import prompts
+
+    while True:
+        try:
+            run = prompts.ask_choice("Which run?", [_history_entry(run, now) for run in runs], flag="RUN")
+        except prompts.Back:
+            return None
+        if run is None:
+            return None
+        try:
+            action = prompts.ask_choice(f"What with {clean(run.name)}?", _run_actions(run), flag="a command")
+        except prompts.Back:
+            continue
+        if action is not None:
+            return action
+
+
+def _history_entry(run: RunRecord, now: float | None) -> Choice[RunRecord]:
+    from launcher.ui.prompts import Choice
+
+    word = STATUS_WORDS[run.status.value][0]
+    facts = f"{word:<12} {progress(run):>13}   {when(run.ended or run.created, now)}"
+    return Choice(value=run, title=pad(clean(run.name), NAME_WIDTH), hint=facts)
+
+
+def _run_actions(run: RunRecord) -> list[Choice[MenuAction | None]]:
+    from launcher.ui.prompts import Choice
+
+    found: list[Choice[MenuAction | None]] = []
+    if run.status.is_live:
+        found.append(Choice(value=MenuAction(kind="watch", run=run.id), title="Watch it"))
+    elif run.status.is_resumable and not run.resumed_by:
+        found.append(
+            Choice(value=MenuAction(kind="resume", run=run.id), title="Resume it", hint=progress(run))
+        )
+    found.append(Choice(value=MenuAction(kind="report", run=run.id), title="Open its report"))
+    if not run.status.is_live:
+        found.append(Choice(value=MenuAction(kind="watch", run=run.id), title="Look at its last numbers"))
+    found.append(Choice(value=None, title="Back"))
+    return found

@@ -1,0 +1,286 @@
+"""The parts of the dashboard: each turns a view into a few lines that are never wider than the pen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from launcher.events import Status
+from launcher.ui import formats
+from launcher.ui.advice import error_advice, next_step
+from launcher.ui.formats import fit_middle
+from launcher.ui.menu import STATUS_WORDS
+from launcher.ui.sheet import bar, chart, crop, join, level_role, spans, spread
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from launcher.monitor import RunView
+    from launcher.ui.palette import Glyphs
+
+PHASES = {
+    "": "starting",
+    "load_models": "loading the base model",
+    "cache_latents": "caching latents",
+    "cache_text_encoder_outputs": "caching text-encoder outputs",
+    "train_loop": "training",
+    "sample_images": "painting samples",
+    "save": "saving",
+    "save_state": "saving a state",
+}
+QUIET_S = 90  # without news for longer than this (and 20 steps) the picture says so
+TWO_METERS = 70  # columns from which meters stand side by side
+METER_LABEL = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pen:
+    """How to draw: columns, signs, and the moment that ages are counted from."""
+
+    width: int
+    glyphs: Glyphs
+    now: float
+
+    def narrowed(self, width: int) -> Pen:
+        return replace(self, width=width)
+
+
+def head(view: RunView, pen: Pen) -> list[Text]:
+    """Which run, how it stands; below, what it trains with and since when."""
+    word, role = status_word(view)
+    right = spans((f"{pen.glyphs.dot} {word}", role))
+    since = formats.duration(view.elapsed_s)
+    if since != formats.UNKNOWN:
+        right.append(f"  {since}", "muted")
+    between = f" {pen.glyphs.between} "
+    facts = between.join(fact for fact in (view.preset, view.trainer, view.device) if fact)
+    origin = f"resumed at step {view.resumed_step}" if view.resumed_step else ""
+    lines = [spread(spans((view.name, "title")), right, pen.width, pen.glyphs)]
+    if facts or origin:
+        lines.append(spread(spans((facts, "muted")), spans((origin, "muted")), pen.width, pen.glyphs))
+    return lines
+
+
+def status_word(view: RunView) -> tuple[str, str]:
+    """The status in a person's words and its colour; of a living run, its phase."""
+    word, role = STATUS_WORDS[view.status.value]
+    if view.gone:
+        return "its folder is gone", "bad"
+    if view.status is not Status.RUNNING:
+        return word, role
+    return PHASES.get(view.phase, view.phase.replace("_", " ")), role
+
+
+def progress(view: RunView, pen: Pen) -> list[Text]:
+    """The bar and, below it, step, epoch, pace and what is left. While caching both speak of the cache."""
+    part = view.fraction
+    counts = _count("step", view.step, view.total_steps)
+    if view.phase_progress and view.status.is_live:
+        done, total = view.phase_progress
+        part, counts = (done / total if total else None), _count(status_word(view)[0], done, total)
+    percent = "" if part is None else f" {part * 100:5.1f} %"
+    role = {Status.SUCCEEDED: "good", Status.FAILED: "bad"}.get(view.status, "accent")
+    line = bar(part, pen.width - 8, pen.glyphs, role if view.status.is_live or role != "accent" else "muted")
+    facts = [counts]
+    if view.epoch is not None:
+        facts.append(_count("epoch", view.epoch, view.epochs))
+    if view.seconds_per_step is not None:
+        facts.append(spans((formats.step_time(view.seconds_per_step), "text")))
+    left = _left(view, pen)
+    return [
+        line.append(f"{percent:>8}", "strong"),
+        spread(join(facts, pen.width - left.cell_len - 2), left, pen.width, pen.glyphs),
+    ]
+
+
+def _count(noun: str, done: int, total: int | None) -> Text:
+    return spans((f"{noun} ", "muted"), (str(done), "strong"), (f" / {total}" if total else "", "muted"))
+
+
+def _left(view: RunView, pen: Pen) -> Text:
+    quiet = pen.now - view.updated if view.updated is not None and view.status.is_live else 0.0
+    if quiet > max(QUIET_S, 20 * (view.seconds_per_step or 0.0)):
+        return spans((f"no news for {formats.duration(quiet)}", "warn"))
+    if view.eta_s is None or not view.status.is_live:
+        return spans()
+    until = formats.until(view.eta_s, pen.now)
+    return spans((formats.duration(view.eta_s), "strong"), (f" left, until {until}", "muted"))
+
+
+def loss_line(view: RunView, pen: Pen) -> list[Text]:
+    """Loss, its average and the learning rate, on one line."""
+    if view.loss is None:
+        return []
+    role = "strong" if math.isfinite(view.loss) else "bad.strong"
+    line = join(
+        [
+            spans(("loss ", "muted"), (formats.loss(view.avg_loss), "key"), (" average", "muted")),
+            spans(("this step ", "muted"), (formats.loss(view.loss), role)),
+        ],
+        pen.width,
+    )
+    return [spread(line, _rates(view), pen.width, pen.glyphs)]
+
+
+def _rates(view: RunView) -> Text:
+    rates = {formats.rate(value) for value in view.lr.values()}
+    if len(rates) == 1:
+        return spans(("learning rate ", "muted"), (rates.pop(), "strong"))
+    return join(
+        [spans((f"lr {name} ", "muted"), (formats.rate(value), "strong")) for name, value in view.lr.items()],
+        44,
+    )
+
+
+def loss_chart(view: RunView, pen: Pen, rows: int) -> list[Text]:
+    """The loss line and the curve under it: the average in colour, single steps in grey."""
+    average = [(step, mean) for step, _, mean in view.losses]
+    single = [(step, value) for step, value, _ in view.losses]
+    lines = chart(average, single, (pen.width, rows - 1), formats.loss, pen.glyphs) if rows > 3 else []
+    return [*loss_line(view, pen), *lines] if lines else []
+
+
+def rate_chart(view: RunView, pen: Pen, rows: int) -> list[Text]:
+    """The learning rate over the steps."""
+    lines = chart(view.lrs, (), (pen.width, rows - 1), formats.rate, pen.glyphs) if rows > 3 else []
+    return [spans(("learning rate", "muted")), *lines] if lines else []
+
+
+def meters(view: RunView, pen: Pen) -> list[Text]:
+    """Memory of card and computer as bars, temperature, power, disk. Without a card its cells are left out."""
+    is_double = pen.width >= TWO_METERS
+    half = pen.narrowed((pen.width - 4) * 3 // 5 if is_double else pen.width)
+    left = [
+        _meter("VRAM", view.vram_used_mib, view.vram_total_mib, _peak("peak", view.vram_peak_mib), half),
+        _meter("RAM", view.ram_used_mib, view.ram_total_mib, _peak("this run", view.ram_mib), half),
+    ]
+    right = [_gpu(view, pen), _disk(view)]
+    if not is_double:
+        return [line for line in (*left, *right) if line is not None]
+    rows = []
+    for one, other in zip(left, right, strict=True):
+        line = one or spans()
+        if other is not None:
+            line = (
+                line.copy().append(" " * (half.width + 4 - line.cell_len)).append_text(other)
+                if one
+                else other
+            )
+        if line:
+            rows.append(crop(line, pen.width, pen.glyphs))
+    return rows
+
+
+def _peak(word: str, mib: float | None) -> str:
+    return "" if mib is None else f"{word} {formats.gib(mib)}"
+
+
+def _meter(label: str, used: float | None, total: float | None, remark: str, pen: Pen) -> Text | None:
+    if used is None or not total:
+        return spans((f"{label:<{METER_LABEL}}", "muted"), (remark, "text")) if remark else None
+    amount = f"{formats.gib(used):>5} / {formats.gib(total)} GiB"
+    tail = f"  {remark}" if remark else ""
+    line = spans((f"{label:<{METER_LABEL}}", "muted"), (f"{amount:<18}", "text"))
+    room = pen.width - line.cell_len - len(tail)
+    if room >= 6:
+        line.append_text(bar(used / total, min(room, 24), pen.glyphs, level_role(used / total)))
+    return crop(line.append(tail, "muted"), pen.width, pen.glyphs)
+
+
+def _gpu(view: RunView, pen: Pen) -> Text | None:
+    facts = [
+        "" if view.temperature_c is None else f"{view.temperature_c:.0f} {pen.glyphs.degree}",
+        "" if view.power_w is None else f"{view.power_w:.0f} W",
+        "" if view.utilisation_pct is None else f"{view.utilisation_pct:.0f} %",
+    ]
+    if not any(facts):
+        return None
+    line = spans(
+        (f"{'GPU':<{METER_LABEL}}", "muted"), f" {pen.glyphs.between} ".join(fact for fact in facts if fact)
+    )
+    return line.append(f"  slowed: {formats.clean(view.throttle)}", "warn") if view.throttle else line
+
+
+def _disk(view: RunView) -> Text | None:
+    if view.disk_free_mib is None:
+        return None
+    role = "bad" if view.disk_free_mib < 2048 else "text"
+    return spans((f"{'disk':<{METER_LABEL}}", "muted"), (f"{formats.amount(view.disk_free_mib)} free", role))
+
+
+def files(view: RunView, pen: Pen) -> list[Text]:
+    """What lies on the disk by now: the last LoRA, the last state to resume from, the last sample."""
+    lines = []
+    if view.last_state is not None:
+        safe = "training can go on from here" if view.status is not Status.SUCCEEDED else ""
+        lines.append(
+            _file("state", view.last_state.step, safe, formats.when(view.last_state.time, pen.now), pen)
+        )
+    if view.last_save is not None:
+        name = view.last_save.path.rsplit("/", 1)[-1]
+        lines.append(
+            _file("LoRA", view.last_save.step, name, formats.when(view.last_save.time, pen.now), pen)
+        )
+    if view.last_sample is not None:
+        lines.append(
+            _file("sample", view.last_sample.step, view.last_sample.path.rsplit("/", 1)[-1], "", pen)
+        )
+    return lines
+
+
+def _file(label: str, step: int, remark: str, when: str, pen: Pen) -> Text:
+    begin = spans((f"{label:<8}", "muted"), (f"step {step:<7}", "text"))
+    room = pen.width - begin.cell_len - len(when) - 2
+    begin.append(fit_middle(formats.clean(remark), max(room, 0), pen.glyphs.ellipsis), "muted")
+    return spread(begin, spans((when, "muted")), pen.width, pen.glyphs)
+
+
+def messages(view: RunView, pen: Pen) -> list[Text]:
+    """The error with what to do, or the last warnings, newest first."""
+    if view.gone:
+        return [
+            _message(
+                "bad",
+                pen.glyphs.cross,
+                "The run's folder was deleted. The training may still be running.",
+                pen,
+            )
+        ]
+    lines = []
+    if view.error is not None and not view.status.is_live and view.status is not Status.SUCCEEDED:
+        what = f"{view.error.error}: {view.error.message}" if view.error.error else view.error.message
+        lines.append(_message("bad", pen.glyphs.cross, what, pen))
+        lines.append(_message("text", pen.glyphs.arrow, error_advice(view.error), pen))
+    if view.loss is not None and not math.isfinite(view.loss) and view.status.is_live:
+        lines.append(
+            _message(
+                "bad",
+                pen.glyphs.cross,
+                "The loss is not a number any more: stop, lower the learning rate.",
+                pen,
+            )
+        )
+    for warning in reversed(view.warnings):
+        times = f" ({warning.count} times)" if warning.count > 1 else ""
+        lines.append(_message("warn", pen.glyphs.alert, warning.message + times, pen))
+    return lines
+
+
+def _message(role: str, sign: str, text: str, pen: Pen) -> Text:
+    return crop(spans((f"{sign} ", role), (text, "text")), pen.width, pen.glyphs)
+
+
+def footer(view: RunView, pen: Pen, note: str) -> Text:
+    """What the person can do now."""
+    if note:
+        return crop(spans((note, "warn")), pen.width, pen.glyphs)
+    if view.status.is_live:
+        return crop(
+            spans(("Ctrl-C", "key"), ("  pause, stop, or leave it running in the background", "muted")),
+            pen.width,
+            pen.glyphs,
+        )
+    words, command = next_step(view.status, view.name, can_resume=view.last_state is not None)
+    line = spans((f"{words} ", "text"), (command, "key"))
+    return crop(line if line.cell_len <= pen.width else spans((command, "key")), pen.width, pen.glyphs)

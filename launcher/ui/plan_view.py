@@ -1,0 +1,149 @@
+"""A plan and a preset, explained: every value in its group, with the file and line (or flag) that set it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.text import Text
+
+from launcher.process import show as show_command
+from launcher.ui import formats
+from launcher.ui.formats import clean
+from launcher.ui.tables import grid, inset, lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+
+    from launcher.plan import Plan
+    from launcher.preset import Preset, Setting
+    from launcher.ui.palette import Glyphs
+
+# By what people look for, not by upstream's order; the first group with a matching beginning takes the option.
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("training", ("max_train", "train_batch", "gradient_accumulation", "learning_rate", "unet_lr", "text_encoder_lr", "lr_", "optimizer", "max_grad", "seed", "min_snr", "noise_", "loss_", "huber", "scale_weight")),
+    ("network", ("network_", "dim_from", "base_weights")),
+    ("images", ("resolution", "enable_bucket", "bucket_", "min_bucket", "max_bucket", "caption_", "shuffle_", "keep_tokens", "flip_", "color_", "random_crop", "num_repeats", "class_tokens", "image_", "max_token")),
+    ("memory and speed", ("mixed_", "full_", "fp8_", "gradient_checkpointing", "cache_", "xformers", "sdpa", "mem_eff", "lowram", "highvram", "no_half", "max_data", "persistent_", "vae_", "torch_")),
+    ("saving and samples", ("save_", "sample_", "output_", "no_metadata", "metadata_")),
+    ("other", ("",)),
+)  # fmt: skip
+
+
+def grouped(options: Mapping[str, Setting]) -> list[tuple[str, list[tuple[str, Setting]]]]:
+    """The options by group, empty groups left out, each in the order of its beginnings."""
+    left = dict(options)
+    groups = []
+    for title, beginnings in GROUPS:
+        names = [name for begin in beginnings for name in sorted(left) if name.startswith(begin)]
+        found = [(name, left.pop(name)) for name in dict.fromkeys(names)]
+        if found:
+            groups.append((title, found))
+    return groups
+
+
+def settings_table(options: Mapping[str, Setting]) -> RenderableType:
+    """Option, value, source: one table, so that the columns of all groups stand below each other."""
+    table = grid(
+        {"no_wrap": True, "min_width": 28, "overflow": "ellipsis"}, {"overflow": "fold", "max_width": 34},
+        {"style": "muted", "overflow": "fold", "ratio": 1}, gap=2,
+    )  # fmt: skip
+    for number, (title, settings) in enumerate(grouped(options)):
+        if number:
+            table.add_row("", "", "")
+        table.add_row(Text(title, style="strong"), "", "")
+        for name, setting in settings:
+            table.add_row(
+                Text(f"  {clean(name)}"),
+                Text(show_value(setting.value), style="accent"),
+                clean(setting.source),
+            )
+    return inset(table)
+
+
+def show_value(value: object) -> str:
+    """A value as a preset file would say it, lists joined by spaces."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return " ".join(show_value(item) for item in value)
+    if isinstance(value, float):
+        return formats.rate(value) if 0 < abs(value) < 0.001 else f"{value:g}"
+    return clean(value)
+
+
+def plan_view(plan: Plan, glyphs: Glyphs) -> RenderableType:
+    """Everything about a run before it starts."""
+    steps = formats.count(plan.total_steps, "step") if plan.total_steps else ""
+    facts = f" {glyphs.between} ".join(clean(fact) for fact in (plan.preset, plan.trainer, steps) if fact)
+    parts: list[RenderableType] = [
+        inset(Text.assemble((clean(plan.name), "title"), "   ", (facts, "muted"))),
+        "",
+    ]
+    parts += [inset(_facts(plan)), "", settings_table(plan.options)]
+    parts += ["", inset(_technical(plan))]
+    if plan.notes:
+        parts += ["", inset(_notes(plan.notes, glyphs))]
+    return Group(*parts)
+
+
+def _facts(plan: Plan) -> RenderableType:
+    table = grid({"no_wrap": True, "style": "muted", "min_width": 10}, {"overflow": "fold"})
+    rows: list[tuple[str, Any]] = [
+        ("images", plan.data),
+        ("base model", plan.model),
+        ("goes on with", plan.parent),
+        ("from state", plan.resume_state),
+    ]
+    for title, value in rows:
+        if value:
+            table.add_row(title, clean(value))
+    for name, fact in plan.machine.items():
+        value, reason = _fact(fact)
+        table.add_row(
+            clean(name).replace("_", " "),
+            Text.assemble(show_value(value), (f"   {clean(reason)}" if reason else "", "muted")),
+        )
+    return table
+
+
+def _fact(fact: Any) -> tuple[object, object]:
+    if isinstance(fact, dict):
+        return fact.get("value"), fact.get("reason")
+    return getattr(fact, "value", fact), getattr(fact, "reason", "")
+
+
+def _technical(plan: Plan) -> RenderableType:
+    """Command and environment: for those who want to see them, quiet for the others."""
+    table = grid({"no_wrap": True, "style": "muted", "min_width": 10}, {"overflow": "fold", "style": "muted"})
+    table.add_row("command", clean(show_command(list(plan.argv))))
+    changes = [
+        f"{name}={value}" if value is not None else f"{name} removed" for name, value in plan.env.items()
+    ]
+    table.add_row("variables", lines_of("\n".join(changes)))
+    return table
+
+
+def _notes(notes: tuple[str, ...], glyphs: Glyphs) -> RenderableType:
+    table = grid({"width": 2}, {"overflow": "fold"}, gap=0)
+    for note in notes:
+        table.add_row(Text(glyphs.dot, style="accent"), lines_of(note))
+    return table
+
+
+def preset_view(preset: Preset, glyphs: Glyphs) -> RenderableType:
+    """One preset: what it is for, what it extends, and all its values."""
+    vram = f"from {preset.min_vram_gib:g} GB VRAM" if preset.min_vram_gib else ""
+    facts = f" {glyphs.between} ".join(fact for fact in (clean(preset.name), vram) if fact)
+    parts: list[RenderableType] = [
+        inset(Text.assemble((clean(preset.title), "title"), "   ", (facts, "muted")))
+    ]
+    if preset.purpose:
+        parts.append(inset(lines_of(preset.purpose)))
+    chain = f" {glyphs.arrow} ".join(clean(path.name) for path in preset.chain)
+    parts += [inset(Text(chain, style="muted")), "", settings_table({**preset.options, **preset.dataset})]
+    if getattr(preset, "measured", ""):
+        parts += ["", inset(Text.assemble(("measured  ", "muted"), lines_of(preset.measured)))]
+    return Group(*parts)

@@ -1,0 +1,135 @@
+"""An installation as it goes: ticks and a spinner on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from launcher.ui import console, formats
+from launcher.ui.formats import clean, fit
+from launcher.ui.palette import is_tty, look_at_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+FRAMES = {"full": "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "blocks": "|/-\\", "ascii": "|/-\\"}
+FRAMES_PER_S = 8
+DETAIL_EVERY_S = 5.0  # of a download's progress, where there is no terminal
+WORTH_TELLING_S = 2.0
+
+
+class StepEvent(Protocol):
+    """What the installer reports: a step that begins, ends, is not needed, fails, or says how far it is."""
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+
+
+@contextmanager
+def install_progress() -> Iterator[Callable[[StepEvent], None]]:
+    """A callback for step events, drawn while the context lasts."""
+    if not is_tty(sys.stdout):
+        console.make_safe(sys.stdout)
+        yield PlainSteps().take
+        return
+    from rich.live import Live
+
+    steps = LiveSteps(console.get_console())
+    with Live(steps, console=steps.console, refresh_per_second=FRAMES_PER_S, transient=True):
+        yield steps.take
+
+
+class PlainSteps:
+    """One line for each begin and each end; details not more often than every few seconds."""
+
+    def __init__(self) -> None:
+        self._told = 0.0
+
+    def take(self, event: StepEvent) -> None:
+        words = {"begin": "...", "done": "done", "skip": "nothing to do", "fail": "FAILED"}
+        detail = clean(event.detail or "")
+        if event.state == "detail":
+            if time.monotonic() - self._told < DETAIL_EVERY_S:
+                return
+            self._told = time.monotonic()
+            self._write(f"    {detail}")
+            return
+        self._told = time.monotonic()
+        self._write(
+            f"  {clean(event.title)}: {words.get(event.state, event.state)}{f' ({detail})' if detail else ''}"
+        )
+
+    @staticmethod
+    def _write(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+class LiveSteps:
+    """Finished steps go above, for good; the running one turns at the bottom."""
+
+    def __init__(self, rich_console: Console) -> None:
+        self.console = rich_console
+        self._glyphs = look_at_terminal(sys.stdout).glyphs
+        self._title = ""
+        self._detail = ""
+        self._began = time.monotonic()
+
+    def take(self, event: StepEvent) -> None:
+        detail = clean(event.detail or "")
+        if event.state == "begin":
+            self._title, self._detail, self._began = clean(event.title), detail, time.monotonic()
+        elif event.state == "detail":
+            self._detail = detail
+        else:
+            self._finish(clean(event.title), event.state, detail)
+
+    def _finish(self, title: str, state: str, detail: str) -> None:
+        from rich.text import Text
+
+        sign, role = {
+            "done": (self._glyphs.tick, "good"),
+            "skip": (self._glyphs.tick, "muted"),
+            "fail": (self._glyphs.cross, "bad"),
+        }.get(state, (self._glyphs.dot, "accent"))
+        seconds = time.monotonic() - self._began
+        took = formats.duration(seconds) if state == "done" and seconds >= WORTH_TELLING_S else ""
+        remark = detail or took
+        self.console.print(
+            Text.assemble(
+                "  ",
+                (f"{sign} ", role),
+                (title, "muted" if state == "skip" else ""),
+                (f"  {remark}", "muted"),
+            )
+        )
+        self._title = self._detail = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        if not self._title:
+            return
+        frames = FRAMES[self._glyphs.level]
+        seconds = time.monotonic() - self._began
+        turn = frames[int(seconds * FRAMES_PER_S) % len(frames)]
+        took = f"  {formats.duration(seconds)}" if seconds >= WORTH_TELLING_S else ""
+        room = max(options.max_width - len(self._title) - len(took) - 8, 0)
+        yield Text.assemble(
+            "  ",
+            (f"{turn} ", "accent"),
+            self._title,
+            (f"  {fit(self._detail, room, self._glyphs.ellipsis)}", "muted"),
+            (took, "muted"),
+            no_wrap=True,
+        )
