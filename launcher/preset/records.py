@@ -1,0 +1,59 @@
+"""What a preset is once it has been read: frozen, complete, every value with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from launcher.errors import InputError, Problem
+
+AUTOMATIC_TRAINER = "auto"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """A value and where it comes from, such as `presets/sdxl-fp8.toml:12`; `why` is the comment beside it."""
+
+    value: object
+    source: str
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """A preset with everything that it inherits.
+
+    `chain` holds its files, the own one first; `sha256` is over all of them. `is_base` marks what is there to be
+    extended rather than trained with. `warnings` came up while reading; errors never get this far.
+    """
+
+    name: str
+    title: str
+    purpose: str
+    min_vram_gib: float | None
+    trainer: str
+    measured: str
+    is_base: bool
+    is_shipped: bool
+    chain: tuple[Path, ...]
+    options: Mapping[str, Setting]
+    dataset: Mapping[str, Setting]
+    sha256: str
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        return self.chain[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenPreset:
+    """A preset file that cannot be used, with the reasons; lists show it rather than hide it."""
+
+    name: str
+    path: Path
+    error: InputError

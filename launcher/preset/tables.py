@@ -1,0 +1,154 @@
+"""The tables of a preset or settings file, checked key by key; what is wrong is gathered, the rest is kept."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.preset.owned import INSTEAD
+from launcher.preset.schema import WrongValueError, check_value, refuse_name
+from launcher.trainers import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from launcher.errors import Problem
+    from launcher.preset.records import Setting
+    from launcher.preset.text import Document
+
+
+def _own(name: str, kind: str) -> Option:
+    return Option(name=name, type=kind, default=None, choices=None, many=False)
+
+
+DATASET_OPTIONS = {
+    option.name: option for option in (_own("num_repeats", "int"), _own("class_tokens", "str"))
+}
+# Their values are files: written in a preset they lie beside it, typed on a command line in the current folder.
+PATH_OPTIONS = frozenset({
+    "vae", "sample_prompts", "network_weights", "base_weights", "tokenizer_cache_dir", "conditioning_data_dir",
+    "log_tracker_config",
+})  # fmt: skip
+
+
+@dataclass(kw_only=True, slots=True)
+class Tables:
+    """What one file sets, and what is wrong in it."""
+
+    options: dict[str, Setting] = field(default_factory=dict)
+    dataset: dict[str, Setting] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)  # options that were given, but wrong
+
+
+def read_tables(document: Document, table: Mapping[str, Option], known: Collection[str]) -> Tables:
+    """[options] and [dataset] of a document; `known` are its further tables, which the caller reads."""
+    found = Tables()
+    for name, value in document.tables.items():
+        if name not in {"options", "dataset", *known}:
+            found.problems.append(_stray(document, name, value, table, [*known, "options", "dataset"]))
+    _read_options(document, table, found)
+    _read_dataset(document, table, found)
+    return found
+
+
+def table_of(document: Document, name: str, problems: list[Problem]) -> dict[str, object]:
+    """One table of a document, empty when it is not there."""
+    value = document.tables.get(name, {})
+    if isinstance(value, dict):
+        return value
+    problems.append(document.problem(f"{name} is a table", name, fix=f"write [{name}] on a line of its own"))
+    return {}
+
+
+def _stray(
+    document: Document, name: str, value: object, table: Mapping[str, Option], known: Collection[str]
+) -> Problem:
+    is_option = not isinstance(value, dict) and (name in table or name in DATASET_OPTIONS)
+    if is_option:
+        home = "dataset" if name in DATASET_OPTIONS else "options"
+        return document.problem(f"{name} stands outside of every table", name, fix=f"move it below [{home}]")
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    fix = (
+        f"perhaps you meant [{close[0]}]" if close else f"tables: {', '.join(f'[{item}]' for item in known)}"
+    )
+    return document.problem(f"{printable(name)} is not a table of this file", name, fix=fix)
+
+
+def _read_options(document: Document, table: Mapping[str, Option], found: Tables) -> None:
+    for name, value in table_of(document, "options", found.problems).items():
+        refused = refuse_name(name, table)
+        if name in DATASET_OPTIONS:
+            found.problems.append(
+                document.problem(
+                    f"{name} belongs to the dataset", "options", name, fix="move it below [dataset]"
+                )
+            )
+        elif refused:
+            what = f"{printable(name)}{refused[0].removeprefix(name)}"
+            found.problems.append(document.problem(what, "options", name, fix=refused[1]))
+            found.unreadable |= _meant(refused[1], table)
+        else:
+            _read_one(document, "options", table[name], value, found)
+
+
+def _meant(fix: str, table: Mapping[str, Option]) -> set[str]:
+    """The option that a misspelled one surely stands for: rules must not complain that it is missing."""
+    return {word for word in fix.split() if word in table and word not in INSTEAD}
+
+
+def _read_dataset(document: Document, table: Mapping[str, Option], found: Tables) -> None:
+    for name, value in table_of(document, "dataset", found.problems).items():
+        if name in DATASET_OPTIONS:
+            _read_one(document, "dataset", DATASET_OPTIONS[name], value, found)
+            continue
+        close = difflib.get_close_matches(name, DATASET_OPTIONS, n=1)
+        fix = f"perhaps you meant {close[0]}" if close else f"[dataset] takes {' and '.join(DATASET_OPTIONS)}"
+        if name in table and name not in INSTEAD:
+            fix = "move it below [options]"
+        what = f"{printable(name)} is not a key of [dataset]"
+        found.problems.append(document.problem(what, "dataset", name, fix=fix))
+
+
+def _read_one(document: Document, table: str, option: Option, value: object, found: Tables) -> None:
+    try:
+        checked = check_value(option, value)
+    except WrongValueError as error:
+        found.problems.append(document.problem(error.what, table, option.name, fix=error.fix))
+        found.unreadable.add(option.name)
+        return
+    place = found.options if table == "options" else found.dataset
+    checked = resolve_paths(option.name, checked, document.path.parent)
+    place[option.name] = document.setting(checked, table, option.name)
+
+
+def resolve_paths(name: str, value: object, folder: Path) -> object:
+    """File names as absolute paths from `folder`; every other value as it is."""
+    if name not in PATH_OPTIONS:
+        return value
+    if isinstance(value, list):
+        return [resolve_paths(name, item, folder) for item in value]
+    text = str(value)
+    return str(folder / Path(text).expanduser()) if text else text
+
+
+def printable(name: str) -> str:
+    """A key for a message: short and without control characters."""
+    shown = "".join(char if char.isprintable() else "?" for char in name[:60])
+    return shown if len(name) <= 60 else f"{shown}…"
+
+
+def strings(
+    document: Document, table: str, names: Collection[str], problems: list[Problem]
+) -> Iterator[tuple[str, str]]:
+    """The texts of a table under `names`; each that is no text is a problem."""
+    for name, value in table_of(document, table, problems).items():
+        if name not in names:
+            continue
+        if isinstance(value, str) and len(value) <= 4096:
+            yield name, value
+        else:
+            fix = f'write {name} = "text"'
+            problems.append(document.problem(f"{name} needs a text in quotes", table, name, fix=fix))
