@@ -187,10 +187,12 @@ def events(run: RunPaths, script: Script) -> Iterator[dict[str, object]]:
     yield event("totals", total_steps=script.steps, steps_per_epoch=40, epochs=script.steps // 40, images=40)
     for message in script.warnings:
         yield event("warning", message=message, count=1)
-    average = 0.0
+    average = loss_at(1, script)
+    for before in range(1, script.first):
+        average = average * 0.98 + loss_at(before, script) * 0.02
     for step in range(script.first, script.until + 1):
         loss = loss_at(step, script)
-        average = loss if step == script.first else average * 0.98 + loss * 0.02
+        average = average * 0.98 + loss * 0.02
         pace = script.seconds * random.Random(script.seed * 31 + step).uniform(0.94, 1.08)
         fields = {"epoch": (step - 1) // 40 + 1, "loss": round(loss, 6), "avg_loss": round(average, 6)}
         fields |= {"lr": {"unet": lr_at(step, script.steps)}, "seconds": round(pace, 3)}
