@@ -20,6 +20,7 @@ training, over all resumes), counted from 1. Paths are relative to the run folde
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -63,12 +64,24 @@ class EventWriter:
         self._handle = os.open(
             path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644
         )
+        self._is_torn = False  # a full disk took only the beginning of the last line
         if _ends_inside_a_line(path):  # a power cut may leave half a line: it must not swallow our first one
             os.write(self._handle, b"\n")
 
     def write(self, kind: str, **fields: object) -> None:
+        """Append one event.
+
+        Raises:
+            OSError: it is not, or not wholly, in the file (disk full); what follows starts on a line of its own.
+        """
         event = {"v": VERSION, "t": round(time.time(), 3), "type": kind, **fields}
-        os.write(self._handle, json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        if self._is_torn:
+            line = b"\n" + line
+        written = os.write(self._handle, line)
+        self._is_torn = written != len(line)
+        if self._is_torn:
+            raise OSError(errno.ENOSPC, f"only {written} of {len(line)} bytes were written")
 
     def close(self) -> None:
         os.close(self._handle)

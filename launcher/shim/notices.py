@@ -1,0 +1,77 @@
+"""Catches warnings (of `warnings` and of `logging`) and reports each kind once, then only its count now and then."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from launcher.shim.reporter import Reporter
+
+MAX_KINDS = 200  # a library that invents a new text each step must not flood the events
+MAX_MESSAGE = 500
+# Said by developers to developers; the log has them, the person at the dashboard can do nothing about them.
+FOR_DEVELOPERS = (
+    DeprecationWarning,
+    PendingDeprecationWarning,
+    FutureWarning,
+    ImportWarning,
+    ResourceWarning,
+)
+
+
+class Notices:
+    """Counts warnings by where they come from, not by text: numbers in a text change, its line does not."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._counts: dict[Hashable, int] = {}
+
+    def add(self, key: Hashable, message: str) -> None:
+        """Report the 1st, 10th, 100th ... of its kind."""
+        if key not in self._counts and len(self._counts) >= MAX_KINDS:
+            return
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        if str(count).strip("0") == "1":
+            self._reporter.emit("warning", message=message[:MAX_MESSAGE], count=count)
+
+    def listen(self) -> None:
+        """Overhear both channels from now on; what they print stays as it is."""
+        self._overhear_warnings()
+        self._overhear_logging()
+
+    def _overhear_warnings(self) -> None:
+        original = warnings.showwarning
+
+        def showwarning(
+            message: Any, category: Any, filename: str, lineno: int, *rest: Any, **more: Any
+        ) -> None:
+            if not issubclass(category, FOR_DEVELOPERS):
+                self.add((filename, lineno), str(message))
+            original(message, category, filename, lineno, *rest, **more)
+
+        warnings.showwarning = showwarning
+
+    def _overhear_logging(self) -> None:
+        """Wrap the method, add no handler: a root handler would turn the trainer's own logging set-up into nothing."""
+        original = logging.Logger.handle
+
+        def handle(logger: logging.Logger, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING:
+                self.add((record.pathname, record.lineno), _text(record))
+            original(logger, record)
+
+        logging.Logger.handle = handle  # type: ignore[method-assign, assignment]  # the point
+
+
+def _text(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (
+        TypeError,
+        ValueError,
+    ):  # the caller's format and arguments do not fit; logging itself only prints that
+        return str(record.msg)

@@ -1,0 +1,138 @@
+"""States and LoRA files that exist only whole: written aside, flushed, renamed, and only then reported."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.files import replace, sync_folder
+from launcher.states import aside, discard, publish_state, retire_states, state_name, train_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from launcher.paths import RunPaths
+    from launcher.shim.pace import Pace
+    from launcher.shim.reporter import Reporter
+
+LORA = "lora.safetensors"
+
+
+class Saver:
+    """Redirects the trainer's writing; `step` is kept current by the hooks.
+
+    Args:
+        run: the run folder; LoRA files are those below its output, states go to its states folder.
+        keep: how many states to keep.
+        on_lora_done: called after each LoRA file that is not the last one, saved or failed.
+    """
+
+    def __init__(
+        self, run: RunPaths, reporter: Reporter, pace: Pace, *, keep: int, on_lora_done: Callable[[], None]
+    ) -> None:
+        self.step = 0
+        self.output_name = ""
+        self.has_final = False
+        self._saved_step = -1
+        self._run = run
+        self._reporter = reporter
+        self._pace = pace
+        self._keep = keep
+        self._on_lora_done = on_lora_done
+
+    def redirect(self) -> None:
+        """Patch both libraries; must come before the trainer script is imported, which may copy the names."""
+        import accelerate
+        import safetensors.torch
+
+        write_file = safetensors.torch.save_file
+        write_state = accelerate.Accelerator.save_state
+
+        def save_file(tensors: Any, filename: Any, *rest: Any, **more: Any) -> None:
+            path = Path(os.path.abspath(os.fspath(filename)))  # noqa: PTH100  (resolve() would follow links)
+            if self._run.output not in path.parents:
+                write_file(tensors, filename, *rest, **more)  # a state's weights, a cache: not ours to tell
+                return
+            self._save_lora(path, lambda part: write_file(tensors, part, *rest, **more))
+
+        def save_state(accelerator: Any, output_dir: Any = None, *rest: Any, **more: Any) -> str:
+            del output_dir  # the run folder says where states go
+            self.save_state(lambda part: write_state(accelerator, str(part), *rest, **more))
+            return str(self._target)
+
+        safetensors.torch.save_file = save_file
+        accelerate.Accelerator.save_state = save_state
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether this step has its state."""
+        return self._saved_step == self.step or self._target.exists()
+
+    @property
+    def _target(self) -> Path:
+        return self._run.states / state_name(self.step)
+
+    def _save_lora(self, path: Path, write: Callable[[str], None]) -> None:
+        """Write one LoRA file. A full disk costs a file in between, but the last one is what the training was for."""
+        is_final = path.stem == self.output_name
+        part = aside(path.parent, LORA)
+        began = time.perf_counter()
+        try:
+            write(str(part))
+            _make_durable(part, path)
+        except Exception as error:
+            discard(part)
+            if is_final:
+                raise
+            self._warn(f"{path.name} could not be saved, training goes on: {error}")
+        else:
+            self.has_final = self.has_final or is_final
+            size = path.stat().st_size
+            name = self._reporter.relative(path)
+            self._reporter.emit("save", step=self.step, path=name, bytes=size, final=is_final)
+        self._pace.exclude(time.perf_counter() - began)
+        if not is_final:
+            self._on_lora_done()
+
+    def save_state(self, write: Callable[[Path], object]) -> bool:
+        """Save the state of this step unless it has one. False when it could not be written, and that was told."""
+        if self.is_saved:
+            return True
+        part = aside(self._run.states, state_name(self.step))
+        began = time.perf_counter()
+        try:
+            self._run.states.mkdir(exist_ok=True)  # no parents: a deleted run folder stays deleted
+            write(part)
+            target, size = publish_state(part, self._run.states, extra={})
+        except Exception as error:  # noqa: BLE001  (a full disk comes as OSError, RuntimeError or SafetensorError)
+            discard(part)
+            self._pace.exclude(time.perf_counter() - began)
+            self._warn(
+                f"the state of step {self.step} could not be saved, training goes on with the older ones: {error}"
+            )
+            return False
+        self._saved_step = self.step
+        seconds = round(time.perf_counter() - began, 3)
+        self._reporter.attempt(self._tell_state, target, size, seconds)
+        self._pace.exclude(time.perf_counter() - began)
+        return True
+
+    def _tell_state(self, target: Path, size: int, seconds: float) -> None:
+        step, epoch = train_step(target)
+        path = self._reporter.relative(target)
+        self._reporter.emit("state", step=step, epoch=epoch, path=path, bytes=size, seconds=seconds)
+        reason = retire_states(self._run, keep=self._keep)
+        if reason:
+            self._warn(f"older states are kept, because the newest cannot be read back: {reason}")
+
+    def _warn(self, message: str) -> None:
+        self._reporter.emit("warning", message=message, count=1)
+
+
+def _make_durable(part: Path, path: Path) -> None:
+    with part.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    replace(part, path)
+    sync_folder(path.parent)

@@ -1,0 +1,194 @@
+"""One training from its first event to its last: load the script, wrap it, run it, say how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import time
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import InputError, LauncherError
+from launcher.events import Status
+from launcher.paths import RunPaths
+from launcher.process import ProcessId
+from launcher.shim.hooks import Hooks
+from launcher.shim.notices import Notices
+from launcher.shim.pace import Pace
+from launcher.shim.phases import Phases
+from launcher.shim.reporter import Reporter
+from launcher.shim.requests import Leave
+from launcher.shim.samples import Samples
+from launcher.shim.saving import Saver
+from launcher.states import KEPT_STATES, clear_leftovers, train_step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+FAILED = 1
+MAX_TRACEBACK = 8000  # characters; the end of a traceback is the part that matters
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train as `argv` says and return the exit code: 0 also for a pause that was asked for."""
+    options = _parse(argv)
+    return Session(options).run()
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="shim", allow_abbrev=False)
+    parser.add_argument("--run", type=Path, required=True, help="run folder")
+    parser.add_argument("--script", type=Path, required=True, help="the trainer's script")
+    parser.add_argument(
+        "--trainer-class", required=True, help="class in the script with a method train(args)"
+    )
+    parser.add_argument(
+        "--keep-states", type=int, default=KEPT_STATES, help="states to keep (default: %(default)s)"
+    )
+    parser.add_argument("trainer_argv", nargs="*", help="after --: the trainer's own arguments")
+    return parser.parse_args(list(argv))
+
+
+class Session:
+    """The parts of the shim, put together."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._script: Path = options.script
+        self._class_name: str = options.trainer_class
+        self._argv: list[str] = options.trainer_argv
+        self._run = RunPaths(folder=options.run.absolute())
+        self._began = time.time()
+        self._reporter = Reporter(self._run.events)
+        self._phases = Phases(self._reporter)
+        pace = Pace()
+        self._hooks = Hooks(self._run, self._reporter, pace, self._phases, Samples(self._run, self._reporter))
+        self._saver = self._hooks.saver = Saver(
+            self._run, self._reporter, pace, keep=options.keep_states, on_lora_done=self._hooks.lora_done
+        )
+
+    def run(self) -> int:
+        """Train; the last event always says how it ended."""
+        try:
+            self._train()
+        except Leave as leave:
+            self._end(leave.status)
+            return 0
+        except SystemExit as leave:
+            return self._conclude(leave.code)
+        except KeyboardInterrupt:
+            self._end(Status.INTERRUPTED)
+            raise
+        except LauncherError as error:  # expected: a sentence, no traceback
+            self._tell_error(error)
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            return error.exit_code
+        except BaseException as error:
+            self._tell_error(error)
+            raise
+        return self._conclude(0)
+
+    def _train(self) -> None:
+        for folder in (self._run.states, self._run.output):
+            self._reporter.attempt(clear_leftovers, folder)
+        Notices(self._reporter).listen()
+        self._saver.step = _resumed_step(self._argv)
+        self._start()
+        self._saver.redirect()
+        sys.argv = [str(self._script), *self._argv]
+        module = _load(self._script)
+        parser = module.setup_parser()
+        args = module.read_config_from_file(parser.parse_args(self._argv), parser)
+        self._saver.output_name = str(getattr(args, "output_name", "") or "")
+        trainer_class = getattr(module, self._class_name)
+        self._hooks.wrap(trainer_class)
+        trainer_class().train(args)
+
+    def _start(self) -> None:
+        import torch
+
+        own = ProcessId.of(os.getpid())
+        device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+        self._reporter.emit(
+            "start", **(own.to_json() if own else {"pid": os.getpid()}), trainer=self._class_name,
+            torch=_torch_version(), device=device, resumed_step=self._saver.step,
+        )  # fmt: skip
+
+    def _conclude(self, code: Any) -> int:
+        """The trainer has returned. Exit code 0 does not mean trained (facts/sd-scripts.md 0.8): look at what is there."""
+        total, step = self._hooks.total_steps, self._saver.step
+        if code not in {None, 0}:
+            self._fail("TrainerExit", f"the trainer ended by itself with code {code}")
+        elif not self._saver.has_final:
+            self._fail("NothingTrained", "the trainer ended without an error, but has not written its LoRA")
+        elif total is not None and step < total:
+            self._fail("EndedEarly", f"the trainer ended without an error at step {step} of {total}")
+        else:
+            self._end(Status.SUCCEEDED)
+            return 0
+        return code if isinstance(code, int) and code else FAILED
+
+    def _tell_error(self, error: BaseException) -> None:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self._fail(type(error).__name__, in_words(error), text[-MAX_TRACEBACK:])
+
+    def _fail(self, name: str, message: str, text: str = "") -> None:
+        self._reporter.emit(
+            "error",
+            error=name,
+            message=message,
+            traceback=text,
+            phase=self._phases.current,
+            step=self._saver.step,
+        )
+        self._end(Status.FAILED)
+
+    def _end(self, status: Status) -> None:
+        seconds = round(time.time() - self._began, 1)
+        self._reporter.emit("end", status=status.value, step=self._saver.step, seconds=seconds)
+
+
+def in_words(error: BaseException) -> str:
+    """What an exception means to somebody who has never seen a traceback; else its own first lines."""
+    text = str(error).strip() or type(error).__name__
+    if "OutOfMemory" in type(error).__name__:
+        return f"the graphics card has too little free memory for this: close other programs or choose a smaller preset ({text.splitlines()[0]})"
+    if isinstance(error, MemoryError):
+        return "this computer has too little free RAM for this: close other programs"
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
+        return f"the disk is full ({text.splitlines()[0]})"
+    return "\n".join(text.splitlines()[:5])
+
+
+def _resumed_step(argv: Sequence[str]) -> int:
+    """The step of the state named by `--resume`; 0 when there is none (the trainer says what is wrong with it)."""
+    if "--resume" not in argv[:-1]:
+        return 0
+    try:
+        return train_step(Path(argv[argv.index("--resume") + 1]))[0]
+    except InputError:
+        return 0
+
+
+def _torch_version() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return ""
+
+
+def _load(script: Path) -> ModuleType:
+    """Import the trainer's script under its own name, its folder first on the path, as if it had been started."""
+    sys.path.insert(0, str(script.parent))
+    spec = spec_from_file_location(script.stem, script)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{script} is no Python script")
+    module = module_from_spec(spec)
+    sys.modules[script.stem] = module
+    spec.loader.exec_module(module)
+    return module
