@@ -69,8 +69,8 @@ def draw(chart: Chart) -> Markup:
         data,
         Markup("").join(_y_tick(chart.y, value) for value in ticks(chart.y.scale, chart.y.wanted_ticks)),
         _x_ticks(chart.x),
-        Markup("").join(_mark(chart, mark) for mark in chart.marks),
         _curves(chart),
+        Markup("").join(_mark(chart, mark) for mark in chart.marks),
         _limit(chart),
     )
 

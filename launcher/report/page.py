@@ -108,9 +108,8 @@ def lay_out(page: content.Page) -> str:
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     template = _environment().get_template("report.html.j2")
-    return template.render(
-        page=page, style=_asset("report.css"), script=script, script_hash=f"sha256-{digest}"
-    )
+    parts = {"style": _asset("report.css"), "script": script, "script_hash": f"sha256-{digest}"}
+    return str(template.render(page=page, **parts))
 
 
 def _asset(name: str) -> str:
