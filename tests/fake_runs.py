@@ -180,10 +180,11 @@ def events(run: RunPaths, script: Script) -> Iterator[dict[str, object]]:
     yield event("start", 3.0, **start, device=device, resumed_step=script.first - 1)
     yield event("phase", name="load_models", state="begin")
     yield event("phase", 9.0, name="load_models", state="end", seconds=9.0, peak_ram_mib=8100.0)
+    peak = {"peak_vram_mib": 5200.0} if script.has_gpu else {"peak_ram_mib": 2900.0}
     yield event("phase", name="cache_latents", state="begin")
     for done in range(1, 41):
         yield event("progress", 0.4, phase="cache_latents", done=done, total=40)
-    yield event("phase", name="cache_latents", state="end", seconds=16.0, peak_vram_mib=5200.0)
+    yield event("phase", name="cache_latents", state="end", seconds=16.0, **peak)
     yield event("totals", total_steps=script.steps, steps_per_epoch=40, epochs=script.steps // 40, images=40)
     for message in script.warnings:
         yield event("warning", message=message, count=1)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+LEAST_RANGE = 1e-9  # beside its values a range must be at least so long, or ticks drown in rounding
+SMALLEST = 1e-9  # of a value that is not nothing: learning rates are larger
 UNITS = 1000.0  # the plot's own coordinates, in both directions
 
 
@@ -22,9 +24,9 @@ class Scale:
 
 def scale(low: float, high: float, *, margin: float = 0.0) -> Scale:
     """A range that is never empty, with a margin at both ends as a part of its length."""
-    if not high > low:
-        room = abs(low) * 0.1 or 1.0
-        low, high = low - room, high + room
+    if not high - low > LEAST_RANGE * max(abs(low), abs(high), SMALLEST):
+        room = abs(low) * 0.1 if abs(low) > SMALLEST else 1.0
+        low, high = low - room, low + room
     room = (high - low) * margin
     return Scale(low=low - room, high=high + room)
 
@@ -36,7 +38,7 @@ def ticks(over: Scale, wanted: int) -> tuple[float, ...]:
     step = next(nice for nice in NICE if nice * power >= rough * 0.999) * power
     first = math.ceil(over.low / step - 1e-9)
     last = math.floor(over.high / step + 1e-9)
-    return tuple(round(at * step, 12) + 0.0 for at in range(first, last + 1))
+    return tuple(round(at * step, 20) + 0.0 for at in range(first, last + 1))
 
 
 def ceiling(values: list[float], *, room: float) -> float:
