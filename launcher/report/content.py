@@ -124,7 +124,7 @@ def _loss_before(parts: Sequence[Part]) -> str:
     """What the average began with: of the first tenth, because the very first steps are noise."""
     losses = next((part.view.losses for part in parts if part.view.losses), ())
     early = losses[: max(1, len(losses) // 10)]
-    return f"from {words.number(max(point[2] for point in early[-3:]))}" if len(losses) > 50 else ""
+    return f"began near {words.number(max(point[2] for point in early[-3:]))}" if len(losses) > 50 else ""
 
 
 def _memory(parts: Sequence[Part]) -> Iterator[Row]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from launcher.monitor import RunView
 
 LOSS_ROOM = 2.2  # single steps scatter by a factor of two; the average is what one wants to see
+NEARLY = 1.2  # not worth cutting a curve for less
 OUTLIER_ROOM = 1.6  # how far above the usual values an axis still reaches
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -105,7 +106,9 @@ def _loss_figure(losses: Pieces, marks: tuple[Mark, ...]) -> Figure:
     points = [point for piece in losses for point in piece]
     raw = [point[1] for point in points]
     averages = [point[2] for point in points]
-    top = min(max(raw), ceiling(averages, room=1.0) * LOSS_ROOM)
+    top = ceiling(averages, room=1.0) * LOSS_ROOM
+    if max(raw) < top * NEARLY:
+        top = max(raw)
     hidden = sum(value > top for value in raw)
     y_scale = scale(min(0.0, *raw), top, margin=0.02)
     chart = Chart(
