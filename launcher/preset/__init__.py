@@ -3,7 +3,13 @@
 from launcher.preset.layers import lay_over
 from launcher.preset.records import AUTOMATIC_TRAINER, BrokenPreset, Preset, Setting
 from launcher.preset.rules import check_combinations
-from launcher.preset.settings import Settings, load_settings, settings_from_answers, settings_from_words
+from launcher.preset.settings import (
+    Settings,
+    check_options,
+    load_settings,
+    settings_from_answers,
+    settings_from_words,
+)
 from launcher.preset.shelf import list_presets, load_preset
 
 __all__ = [
@@ -13,6 +19,7 @@ __all__ = [
     "Setting",
     "Settings",
     "check_combinations",
+    "check_options",
     "lay_over",
     "list_presets",
     "load_preset",

@@ -125,6 +125,25 @@ def settings_from_answers(paths: Paths, answers: Mapping[str, object]) -> Settin
     return Settings(options=options, dataset=dataset)
 
 
+def check_options(paths: Paths, options: Mapping[str, Setting]) -> None:
+    """Options that came back from a stored plan must still be options that somebody may set.
+
+    Raises:
+        InputError: one is not, or its value does not fit.
+    """
+    table = load_options(paths)
+    for name, setting in options.items():
+        refused = refuse_name(name, table)
+        if refused:
+            raise InputError(
+                f"{printable(name)}{refused[0].removeprefix(name)}", fix=refused[1], where=setting.source
+            )
+        try:
+            check_value(table[name], setting.value)
+        except WrongValueError as error:
+            raise InputError(error.what, fix=error.fix, where=setting.source) from error
+
+
 def _raise_all(problems: list[Problem]) -> None:
     if not problems:
         return

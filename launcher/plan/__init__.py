@@ -1,0 +1,26 @@
+"""Plans: everything about a run, decided before anything is touched, printable and storable."""
+
+from launcher.plan.files import render_argv, render_dataset_toml, render_train_toml
+from launcher.plan.folders import ImageFolder, Survey, survey
+from launcher.plan.names import check_name, make_name
+from launcher.plan.records import PLAN_VERSION, Plan, Request
+from launcher.plan.resolver import continue_plan, resolve
+from launcher.plan.storage import plan_from_json, plan_to_json
+
+__all__ = [
+    "PLAN_VERSION",
+    "ImageFolder",
+    "Plan",
+    "Request",
+    "Survey",
+    "check_name",
+    "continue_plan",
+    "make_name",
+    "plan_from_json",
+    "plan_to_json",
+    "render_argv",
+    "render_dataset_toml",
+    "render_train_toml",
+    "resolve",
+    "survey",
+]

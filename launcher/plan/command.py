@@ -1,0 +1,72 @@
+"""The command line and the environment of a training process."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from launcher.paths import PACKAGE
+from launcher.plan.names import make_name
+from launcher.plan.records import RUN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.paths import Paths
+    from launcher.trainers import Trainer
+
+SHIM = PACKAGE / "shim" / "__main__.py"
+LOG_COLUMNS = 200  # rich wraps at 80 in a pipe and tears paths apart
+
+# What a shell, another tool or a user's accelerate configuration may have left: it would change the training.
+REMOVED = (
+    "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR",
+    "MASTER_PORT", "ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_CPU", "ACCELERATE_USE_DEEPSPEED",
+    "ACCELERATE_USE_FSDP", "ACCELERATE_USE_FP8", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "ACCELERATE_DYNAMO_BACKEND",
+    "ACCELERATE_CONFIG_FILE",
+)  # fmt: skip
+
+
+def make_argv(
+    paths: Paths, trainer: Trainer, *, mixed_precision: str, threads: int, resume_state: Path | None
+) -> tuple[str, ...]:
+    """`accelerate launch` of the trainer through the shim, by the training environment's own interpreter.
+
+    Everything that accelerate would otherwise take from the user's global configuration, or guess, is said here:
+    it takes all cards, and refuses fp8 files, unless told.
+    """
+    launch = (
+        str(paths.trainer_python(trainer.name)), "-X", "utf8", "-m", "accelerate.commands.launch",
+        "--config_file", str(paths.accelerate_config(trainer.name)), "--mixed_precision", mixed_precision,
+        "--num_processes", "1", "--num_machines", "1", "--dynamo_backend", "no",
+        "--num_cpu_threads_per_process", str(threads),
+    )  # fmt: skip
+    shim = (
+        str(SHIM), "--run", RUN, "--script", str(trainer.script), "--trainer-class", trainer.trainer_class, "--",
+        "--config_file", f"{RUN}/train.toml", "--dataset_config", f"{RUN}/dataset.toml",
+    )  # fmt: skip
+    resume = ("--resume", str(resume_state), "--skip_until_initial_step") if resume_state else ()
+    return (*launch, *shim, *resume)
+
+
+def make_env(paths: Paths, data: Path) -> dict[str, str | None]:
+    """Changes of the environment; None removes a variable."""
+    return {
+        "PYTHONUTF8": "1",  # Japanese in a print would end the run on a Western Windows
+        "PYTHONUNBUFFERED": "1",  # the log is read while it is written
+        "COLUMNS": str(LOG_COLUMNS),
+        "HF_HUB_OFFLINE": "1",  # a mistyped path must not become a download
+        "XFORMERS_FORCE_DISABLE_TRITON": "1",  # its absence on Windows prints a frightening, harmless traceback
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the same numbers as the driver's, whose memory figures are shown
+        "LAUNCHER_CACHE_DIR": str(cache_folder(paths, data)),
+        **dict.fromkeys(REMOVED),
+    }
+
+
+def cache_folder(paths: Paths, data: Path) -> Path:
+    """Latents and text conditioning of one data folder, shared by all runs on it and outside of it.
+
+    The trainer names each file by a fingerprint of its image, so nothing here is ever stale.
+    """
+    fingerprint = hashlib.sha256(data.as_posix().encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return paths.home / "user" / "cache" / f"{make_name(data.name)[:40].strip()}-{fingerprint}"

@@ -1,0 +1,286 @@
+"""The resolver: preset, settings, answers, command line and machine become one plan. Nothing is touched."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.errors import InputError, Severity, UsageError
+from launcher.machine import Fact
+from launcher.plan.adaptation import adapt
+from launcher.plan.command import make_argv, make_env
+from launcher.plan.files import DATASET, count_steps, make_dataset, make_train
+from launcher.plan.folders import Survey, survey
+from launcher.plan.names import check_name, make_name
+from launcher.plan.records import Plan, Request
+from launcher.preset import (
+    AUTOMATIC_TRAINER,
+    Preset,
+    Setting,
+    Settings,
+    check_combinations,
+    check_options,
+    lay_over,
+    load_preset,
+    load_settings,
+    settings_from_answers,
+    settings_from_words,
+)
+from launcher.trainers import DEFAULT_TRAINER, Trainer, load_trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.machine import Machine
+    from launcher.paths import Paths
+
+REHEARSAL = "rehearsal"
+LAUNCHER_DEFAULTS = {
+    "seed": Setting(value=42, source="launcher: a run needs a fixed seed to be resumed exactly"),
+    "resolution": Setting(value="1024,1024", source="launcher: what SDXL was trained at"),
+    "mixed_precision": Setting(value="no", source="sd-scripts' default"),
+    "max_train_steps": Setting(value=1600, source="sd-scripts' default"),
+}
+
+
+def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
+    """Decide everything about a run.
+
+    Raises:
+        UsageError: a word of the command line, the name or the data folder's path cannot be used.
+        InputError: the preset, the user's settings, or their combination is wrong.
+    """
+    preset = load_preset(paths, request.preset)
+    own = load_settings(paths)
+    trainer, trainer_setting = _choose_trainer(paths, request, own, preset)
+    data = _data_folder(request, own)
+    model = _model_file(request, own)
+    name = _choose_name(request, preset, data)
+    found = survey(data)
+    layers = gather_layers(paths, request, preset, own)
+    device = _device(machine)
+    options, notes = adapt(_complete(layers, found), machine, on_cpu=device.value == "cpu")
+    _refuse_combinations(options)
+    notes = [*_trainer_notes(trainer, trainer_setting, options, model), *notes, *_data_notes(found)]
+    facts = _facts(machine, trainer_setting, device)
+    plan = Plan(
+        name=name,
+        preset=preset.name,
+        preset_sha256=preset.sha256,
+        trainer=trainer.name,
+        trainer_commit=trainer.commit,
+        script=trainer.script,
+        trainer_class=trainer.trainer_class,
+        argv=(),
+        env={},
+        cwd=trainer.cwd,
+        train={},
+        dataset=make_dataset(options, found),
+        options=options,
+        machine=facts,
+        notes=tuple(notes),
+        total_steps=None,
+        min_vram_gib=preset.min_vram_gib,
+        parent=request.parent,
+        resume_state=request.resume_state,
+        model=model,
+        data=data,
+    )
+    return _with_commands(
+        paths, replace(plan, total_steps=count_steps(options, plan.dataset, found)), trainer
+    )
+
+
+def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) -> Plan:
+    """The plan of a run that goes on with another: the same options, from a state (None: from the beginning).
+
+    The command is made anew from what this installation knows, never taken from the stored plan: a run folder
+    that came from somewhere else must not be able to start a program.
+
+    Raises:
+        InputError: the stored plan names a trainer that is not here, or an option that nobody may set.
+    """
+    trainer = load_trainer(paths, plan.trainer)
+    options = {name: item for name, item in plan.options.items() if not name.startswith(DATASET)}
+    check_options(paths, options)
+    again = replace(
+        plan,
+        parent=parent,
+        resume_state=state,
+        trainer_commit=trainer.commit,
+        script=trainer.script,
+        trainer_class=trainer.trainer_class,
+        cwd=trainer.cwd,
+    )
+    return _with_commands(paths, again, trainer)
+
+
+def gather_layers(
+    paths: Paths, request: Request, preset: Preset, own: Settings
+) -> tuple[dict[str, Setting], dict[str, Setting]]:
+    """The one order of precedence: preset chain < user settings < answers < command line. (options, dataset)"""
+    answers = settings_from_answers(paths, request.answers)
+    words = settings_from_words(paths, request.settings)
+    options = lay_over(preset.options, own.options, answers.options, words.options)
+    dataset = lay_over(preset.dataset, own.dataset, answers.dataset, words.dataset)
+    return options, dataset
+
+
+def _complete(
+    layers: tuple[Mapping[str, Setting], Mapping[str, Setting]], found: Survey
+) -> dict[str, Setting]:
+    """Options with the gaps filled that a plan must not have; the dataset's keys join them under their own names."""
+    options, dataset = layers
+    defaults = {
+        name: setting
+        for name, setting in LAUNCHER_DEFAULTS.items()
+        if name != "max_train_steps" or "max_train_epochs" not in options
+    }
+    completed = {**defaults, **options}
+    if "caption_extension" not in completed:
+        completed["caption_extension"] = _caption_extension(found)
+    completed |= {f"{DATASET}{name}": setting for name, setting in dataset.items()}
+    return completed
+
+
+def _caption_extension(found: Survey) -> Setting:
+    suffix = found.caption_suffix
+    if suffix is None:
+        return Setting(value=".txt", source="launcher: no captions were found to go by")
+    count = f"{found.captioned(suffix)} of {found.image_count} images have one"
+    return Setting(value=suffix, source=f"data folder: {count}")
+
+
+def _choose_trainer(paths: Paths, request: Request, own: Settings, preset: Preset) -> tuple[Trainer, Setting]:
+    wanted = preset.trainer
+    source = f"preset {preset.name}"
+    if "trainer" in own.defaults:
+        wanted, source = str(own.defaults["trainer"].value), own.defaults["trainer"].source
+    if request.trainer:
+        wanted, source = request.trainer, "--trainer"
+    if wanted == AUTOMATIC_TRAINER:
+        wanted, source = DEFAULT_TRAINER, "automatic: the trainer that this version brings"
+    return load_trainer(paths, wanted), Setting(value=wanted, source=source)
+
+
+def _data_folder(request: Request, own: Settings) -> Path:
+    folder = request.data if request.data is not None else own.defaults.get("data")
+    if folder is None:
+        raise UsageError("there is nothing to train on", fix="name the folder with your images: --data DIR")
+    return _absolute(folder.value if isinstance(folder, Setting) else folder, "--data")
+
+
+def _model_file(request: Request, own: Settings) -> Path | None:
+    model = request.model if request.model is not None else own.defaults.get("model")
+    if model is None:
+        return None
+    return _absolute(model.value if isinstance(model, Setting) else model, "--model")
+
+
+def _absolute(value: object, flag: str) -> Path:
+    """An absolute path without `..`; links stay as they are, as the user knows them."""
+    text = str(value)
+    is_plain = text.isprintable() or not any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
+    try:
+        home = Path(text).expanduser()
+    except RuntimeError:  # `~nobody`
+        home = Path(text)
+    if not is_plain:
+        raise UsageError(
+            f"{flag}: this path has characters that cannot be written down", fix="rename the folder"
+        )
+    return Path(os.path.abspath(home))  # noqa: PTH100  (resolve() would follow links)
+
+
+def _choose_name(request: Request, preset: Preset, data: Path) -> str:
+    if request.name is None:
+        return make_name(preset.name, data.name)
+    reason = check_name(request.name)
+    if reason:
+        raise UsageError(
+            reason[0].upper() + reason[1:], fix="choose another name with --name", where="--name"
+        )
+    return request.name
+
+
+def _device(machine: Machine) -> Fact:
+    """What the training computes on: a card if the driver shows one."""
+    if machine.gpu:
+        return Fact(value="cuda", reason=f"{machine.gpu.name}, driver {machine.gpu.driver}")
+    return Fact(value="cpu", reason=machine.gpu_note or "no NVIDIA card")
+
+
+def _facts(machine: Machine, trainer: Setting, device: Fact) -> dict[str, Fact]:
+    facts = {
+        "trainer": Fact(value=trainer.value, reason=trainer.source),
+        "device": device,
+        "bf16": machine.has_bf16,
+        "threads": machine.threads,
+        "ram_mib": Fact(value=machine.ram_mib, reason=f"{machine.free_ram_mib} MiB free"),
+        "system": Fact(value=machine.os, reason=""),
+    }
+    if machine.gpu:
+        facts["vram_mib"] = Fact(value=machine.gpu.total_mib, reason=f"{machine.gpu.free_mib} MiB free")
+    return facts
+
+
+def _refuse_combinations(options: Mapping[str, Setting]) -> None:
+    """A preset is sound in itself; with settings, answers and the command line over it, it may not be."""
+    problems = tuple(problem for problem in check_combinations(options) if problem.severity is Severity.ERROR)
+    if problems:
+        first = problems[0]
+        raise InputError(
+            first.what if len(problems) == 1 else f"{len(problems)} settings do not go together",
+            problems=problems, why=first.why, fix=first.fix, where=first.where,
+        )  # fmt: skip
+
+
+def _trainer_notes(
+    trainer: Trainer, chosen: Setting, options: Mapping[str, Setting], model: Path | None
+) -> list[str]:
+    if trainer.name != REHEARSAL:
+        return []
+    notes = []
+    if chosen.source.startswith("automatic"):
+        notes.append(
+            "The full-size trainer comes with a later version: this run rehearses preset and images with the embedded one."
+        )
+    if model is not None:
+        notes.append("The rehearsal trains a small model of its own: the base model is not used.")
+    ignored = [
+        name for name, setting in options.items() if _is_ignored(name, setting.value, trainer.honoured)
+    ]
+    if ignored:
+        notes.append(f"Without effect in a rehearsal: {', '.join(sorted(ignored))}.")
+    return notes
+
+
+def _is_ignored(name: str, value: object, honoured: frozenset[str] | None) -> bool:
+    return (
+        honoured is not None and name not in honoured and not name.startswith(DATASET) and value is not False
+    )
+
+
+def _data_notes(found: Survey) -> list[str]:
+    if not found.passed_over:
+        return []
+    names = ", ".join(found.passed_over[:3]) + (" …" if len(found.passed_over) > 3 else "")
+    return [f"Folders inside the data folder are not trained on: {names}."]
+
+
+def _with_commands(paths: Paths, plan: Plan, trainer: Trainer) -> Plan:
+    """What follows from the rest: command line, environment, train.toml."""
+    threads = plan.machine["threads"].value if "threads" in plan.machine else 1
+    precision = plan.options["mixed_precision"].value if "mixed_precision" in plan.options else "no"
+    argv = make_argv(
+        paths,
+        trainer,
+        mixed_precision=str(precision),
+        threads=threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1,
+        resume_state=plan.resume_state,
+    )
+    train = make_train(plan.options, name=plan.name, model=plan.model)
+    return replace(plan, argv=argv, env=make_env(paths, plan.data), train=train)
