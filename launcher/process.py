@@ -233,6 +233,14 @@ def stop_tree(
     return not alive
 
 
+def descendants(pid: int) -> list[ProcessId]:
+    """All processes below `pid` now."""
+    root = ProcessId.of(pid)
+    process = root.find() if root else None
+    found = [ProcessId.of(child.pid) for child in _descendants(process)] if process else []
+    return [child for child in found if child is not None]
+
+
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
     import psutil
 

@@ -38,10 +38,17 @@ def setup_parser():
     parser.add_argument("--sample_prompts")
     parser.add_argument("--sample_every_n_steps", type=int)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--step_seconds", type=float, default=0.0)
-    parser.add_argument("--cache_seconds", type=float, default=0.0)
-    parser.add_argument("--act", default="", help="STEP:WHAT with WHAT in raise exit0 warn kill leave")
+    # What sd-scripts has no option for comes from the environment: a plan refuses options that it does not know.
+    parser.add_argument("--width", type=int, default=int(os.environ.get("STANDIN_WIDTH", "32")))
+    parser.add_argument(
+        "--step_seconds", type=float, default=float(os.environ.get("STANDIN_STEP_SECONDS", "0"))
+    )
+    parser.add_argument(
+        "--cache_seconds", type=float, default=float(os.environ.get("STANDIN_CACHE_SECONDS", "0"))
+    )
+    parser.add_argument(
+        "--act", default=os.environ.get("STANDIN_ACT", ""), help="STEP:raise, exit0, warn or kill"
+    )
     return parser
 
 
@@ -88,7 +95,7 @@ class StandinTrainer:
             self.accelerator.save_state(str(Path(args.output_dir) / f"{args.output_name}-state"))
         self._save_lora(args, args.output_name)
 
-    def _write_train_state(self, models, weights, output_dir):
+    def _write_train_state(self, _models, _weights, output_dir):
         state = {"current_epoch": max(1, -(-self.step // self.per_epoch)), "current_step": self.step}
         (Path(output_dir) / "train_state.json").write_text(json.dumps(state))
 
@@ -100,7 +107,7 @@ class StandinTrainer:
             time.sleep(args.cache_seconds / 10)
             self.caching_progress("cache_latents", done, 10)
 
-    def cache_text_encoder_outputs(self, args):
+    def cache_text_encoder_outputs(self, _args):
         self.caching_progress("cache_text_encoder_outputs", 1, 1)
 
     def caching_progress(self, phase, done, total):
@@ -109,7 +116,7 @@ class StandinTrainer:
     def record_loss(self, loss, epoch, step):
         pass
 
-    def sample_images(self, accelerator, args, epoch, global_step):
+    def sample_images(self, _accelerator, args, epoch, global_step):
         if args.sample_every_n_steps and epoch is None and global_step % args.sample_every_n_steps == 0:
             folder = Path(args.output_dir) / "sample"
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,120 @@
+"""A line in `gpu.jsonl` every few seconds: what the card, the memory and the disk are doing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from launcher.paths import RunPaths
+    from launcher.process import ProcessId
+
+MIB = 1 << 20
+# Bits of nvmlClocksThrottleReasons (nvml.h) that slow a card down; the others (idle, application clocks) are normal.
+THROTTLE = {
+    0x0000000000000004: "power cap",
+    0x0000000000000008: "hardware slowdown",
+    0x0000000000000020: "thermal (software)",
+    0x0000000000000040: "thermal (hardware)",
+    0x0000000000000080: "power brake",
+}
+
+
+class Sampler:
+    """Appends samples; whatever cannot be measured is null, whatever cannot be written is lost."""
+
+    def __init__(self, run: RunPaths) -> None:
+        self._run = run
+        self._nvml = _open_nvml()
+
+    def sample(self, roots: Sequence[ProcessId]) -> None:
+        """Measure once. `roots` are the processes whose trees count as the training's RAM."""
+        import psutil
+
+        memory = psutil.virtual_memory()
+        line = {
+            "t": round(time.time(), 3),
+            "gpus": self._gpus(),
+            "ram_mib": _tree_rss_mib(roots),
+            "ram_used_mib": round((memory.total - memory.available) / MIB),
+            "ram_total_mib": round(memory.total / MIB),
+            "disk_free_mib": _disk_free_mib(self._run),
+        }
+        try:
+            with self._run.gpu.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line, separators=(",", ":")) + "\n")
+        except OSError:
+            return  # disk full or folder gone: a sample is not worth a word
+
+    def _gpus(self) -> list[dict[str, Any]]:
+        if self._nvml is None:
+            return []
+        count = _ask(self._nvml, self._nvml.nvmlDeviceGetCount) or 0
+        return [
+            _gpu(self._nvml, _ask(self._nvml, self._nvml.nvmlDeviceGetHandleByIndex, index))
+            for index in range(count)
+        ]
+
+
+def _open_nvml() -> Any:
+    """The pynvml module, ready; None without an NVIDIA driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+def _gpu(nvml: Any, handle: Any) -> dict[str, Any]:
+    memory = _ask(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
+    power = _ask(nvml, nvml.nvmlDeviceGetPowerUsage, handle)  # milliwatts
+    load = _ask(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
+    reasons = _ask(nvml, nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle) or 0
+    return {
+        "used_mib": round(memory.used / MIB) if memory else None,
+        "total_mib": round(memory.total / MIB) if memory else None,
+        "temperature_c": _ask(nvml, nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+        "power_w": None if power is None else round(power / 1000, 1),
+        "utilisation_pct": load.gpu if load else None,
+        "throttle": [word for bit, word in THROTTLE.items() if reasons & bit],
+    }
+
+
+def _ask(nvml: Any, question: Callable[..., Any], *arguments: Any) -> Any:
+    """One answer of the driver; None for what this card or driver does not tell."""
+    try:
+        return question(*arguments)
+    except nvml.NVMLError:
+        return None
+
+
+def _tree_rss_mib(roots: Sequence[ProcessId]) -> int | None:
+    """RAM of the processes and all below them (pages they share count in each)."""
+    import psutil
+
+    seen: dict[int, int] = {}
+    for root in roots:
+        process = root.find()
+        try:
+            family = [process, *process.children(recursive=True)] if process else []
+        except psutil.Error:
+            continue
+        for member in family:
+            try:
+                seen[member.pid] = member.memory_info().rss
+            except psutil.Error:
+                continue
+    return round(sum(seen.values()) / MIB) if seen else None
+
+
+def _disk_free_mib(run: RunPaths) -> int | None:
+    try:
+        return round(shutil.disk_usage(run.folder).free / MIB)
+    except OSError:
+        return None
