@@ -137,7 +137,7 @@ def show_runs(runs: Sequence[RunRecord]) -> None:
     """The history, newest first."""
     from launcher.ui.tables import run_table
 
-    show(run_table(runs, signs()))
+    show(run_table(runs, signs(), width=get_console().width))
 
 
 def show_doctor(findings: Sequence[tuple[str, str, Problem | None]]) -> None:

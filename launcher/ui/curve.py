@@ -17,7 +17,8 @@ BRAILLE_DOTS = (
     (0x40, 0x80),
 )  # [row][column], Unicode's own numbering
 HALVES = (" ", "▀", "▄", "█")  # bit 0: upper half, bit 1: lower half
-EIGHTHS = " ▁▂▃▄▅▆▇█"
+MARGIN = 0.3  # of the line's own range, above and below it: room for the dots of single steps
+LEAST_SPAN = 0.04  # of the highest value: a line that hardly moves must not look like a mountain
 
 
 class Canvas:
@@ -56,22 +57,18 @@ class Canvas:
         return HALVES[bits] if self.level == "blocks" else ink
 
 
-def value_range(line: Sequence[float], dots: Sequence[float] = ()) -> tuple[float, float] | None:
-    """The range to draw: all of the line and the middle half of the dots, never empty; None without a finite value.
+def value_range(line: Sequence[float]) -> tuple[float, float] | None:
+    """The range to draw: all of the line with a margin, never empty, never below zero for what is positive.
 
-    The loss of single steps scatters ten times wider than its average moves: with all of it in range, the average
-    would be flat.
+    Of the line only: the loss of single steps scatters ten times wider than its average moves.
+    None without a finite value.
     """
-    found = sorted(value for value in line if math.isfinite(value))
-    scattered = sorted(value for value in dots if math.isfinite(value))
-    found += scattered[len(scattered) // 4 : len(scattered) - len(scattered) // 4]
+    found = [value for value in line if math.isfinite(value)]
     if not found:
         return None
     low, high = min(found), max(found)
-    if high - low < 1e-12 * max(abs(high), 1e-12):
-        margin = abs(high) * 0.05 or 1.0
-        return low - margin, high + margin
-    return low, high
+    margin = max((high - low) * MARGIN, (abs(high) or 1.0) * LEAST_SPAN)
+    return (max(low - margin, 0.0) if low >= 0 else low - margin), high + margin
 
 
 def plot(
@@ -120,13 +117,3 @@ def overlay(over: Canvas, under: Canvas) -> list[list[tuple[str, int]]]:
                 cells.append((" ", 0))
         rows.append(cells)
     return rows
-
-
-def sparkline(values: Sequence[float], width: int, level: str) -> str:
-    """The newest `width` values as one row of bars; plain ASCII has no such signs and gets nothing."""
-    finite = [value for value in values if math.isfinite(value)][-width:]
-    if level != "full" or len(finite) < 2:
-        return ""
-    low, high = min(finite), max(finite)
-    height = high - low or 1.0
-    return "".join(EIGHTHS[1 + round((value - low) / height * 7)] for value in finite)

@@ -70,15 +70,19 @@ def _watch(monitor: Monitor, note: str) -> RunView | None:
 def _open_screen() -> Live:
     from rich.live import Live
 
-    # No refresh thread: this loop alone decides when a frame is worth drawing.
-    return Live(console=console.get_console(), screen=True, auto_refresh=False, vertical_overflow="crop")
+    # No refresh thread and no redirection: this loop alone draws, and nobody else prints meanwhile.
+    return Live(
+        console=console.get_console(), screen=True, auto_refresh=False, vertical_overflow="crop",
+        redirect_stdout=False, redirect_stderr=False,
+    )  # fmt: skip
 
 
 def _draw(live: Live, view: RunView, note: str) -> None:
     from launcher.ui.frame import render
 
     size = live.console.size
-    live.update(render(view, size.width, size.height, glyphs=console.signs(), note=note), refresh=True)
+    picture = render(view, size.width, size.height, glyphs=console.signs(), note=note, is_full_screen=True)
+    live.update(picture, refresh=True)
 
 
 def _leave_last_frame(view: RunView) -> None:

@@ -70,6 +70,26 @@ def fit_middle(text: str, width: int, ellipsis: str = "…") -> str:
     return fit(head + tail, width, ellipsis)
 
 
+def wrap(text: str, width: int, most: int = 99, ellipsis: str = "…") -> list[str]:
+    """The text at words in lines of at most `width` columns; the last of `most` lines is cut."""
+    lines = [""]
+    for word in text.split():
+        while cells(word) > width:  # longer than a line, or written without blanks as Japanese is
+            room = width - cells(lines[-1]) - (1 if lines[-1] else 0)
+            piece = fit(word, max(room, 1), "")
+            lines[-1] += f" {piece}" if lines[-1] else piece
+            word = word[len(piece) :]  # noqa: PLW2901  (what is left of it)
+            lines.append("")
+        if lines[-1] and cells(lines[-1]) + 1 + cells(word) > width:
+            lines.append(word)
+        elif word:
+            lines[-1] += f" {word}" if lines[-1] else word
+    lines = [line for line in lines if line]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], fit(" ".join(lines[most - 1 :]), width, ellipsis)]
+    return lines
+
+
 def pad(text: str, width: int) -> str:
     """Cut or fill to exactly `width` columns."""
     cut = fit(text, width)

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
     from launcher.monitor import RunView
 
+LEAST_WIDE_HEIGHT = 16
+TWO_CHARTS = 18  # rows from which the learning rate gets a chart of its own
 WIDE = 108  # columns from which a second column is worth more than a wider curve
 SIDE_WIDTH = 46
-LEAST_CHART, MOST_CHART = 5, 24  # rows, with title and labels
+LEAST_CHART, GOOD_CHART, MOST_CHART = 5, 8, 24  # rows, with title and labels
 MARGIN = 1
 GAP = 4
 
@@ -35,62 +37,83 @@ class Section:
 
 
 def render(
-    view: RunView, width: int, height: int, *, glyphs: Glyphs = FULL, now: float | None = None, note: str = ""
+    view: RunView,
+    width: int,
+    height: int,
+    *,
+    glyphs: Glyphs = FULL,
+    now: float | None = None,
+    note: str = "",
+    is_full_screen: bool = False,
 ) -> Group:
     """The dashboard, at most `height` lines of at most `width` columns.
 
-    `now` (seconds since the epoch) ages the times; `note` replaces the last line (a request that is under way).
+    `now` (seconds since the epoch) ages the times; `note` replaces the last line (a request that is under way);
+    `is_full_screen` keeps that line at the bottom, however little there is to show above it.
     """
-    return Group(*compose(view, width, height, glyphs=glyphs, now=now, note=note))
+    return Group(
+        *compose(view, width, height, glyphs=glyphs, now=now, note=note, is_full_screen=is_full_screen)
+    )
 
 
 def compose(
-    view: RunView, width: int, height: int, *, glyphs: Glyphs = FULL, now: float | None = None, note: str = ""
+    view: RunView,
+    width: int,
+    height: int,
+    *,
+    glyphs: Glyphs = FULL,
+    now: float | None = None,
+    note: str = "",
+    is_full_screen: bool = False,
 ) -> list[Text]:
     """The lines of `render`."""
     pen = parts.Pen(width=width - 2 * MARGIN, glyphs=glyphs, now=time.time() if now is None else now)
-    arrange = _wide if width >= WIDE and height >= 16 else _narrow
-    lines = arrange(view, pen, height, parts.footer(view, pen, note))[:height]
+    arrange = _wide if width >= WIDE and height >= LEAST_WIDE_HEIGHT else _narrow
+    lines = arrange(view, pen, height - 1)[: max(height - 1, 0)]
+    missing = height - 1 - len(lines)
+    if missing > 0:
+        lines += [spans()] * (missing if is_full_screen else 1)
+    lines.append(parts.footer(view, pen, note))
     return [crop(spans(" " * MARGIN).append_text(line), width, glyphs) for line in lines]
 
 
-def _narrow(view: RunView, pen: parts.Pen, height: int, footer: Text) -> list[Text]:
+def _narrow(view: RunView, pen: parts.Pen, height: int) -> list[Text]:
     """Everything below each other; the chart takes what is left."""
     head = Section(parts.head(view, pen), 1)
     progress = Section(parts.progress(view, pen), 2)
     meters = Section(parts.meters(view, pen), 2)
     files = Section(parts.files(view, pen), 1)
-    messages = Section(parts.messages(view, pen), 1)
+    messages = Section(parts.messages(view, pen), 5 if parts.has_failed(view) else 1)
     sections = [head, progress, meters, files, messages]
-    _shrink([files, messages, head, meters], sections, height - 1 - LEAST_CHART)
-    _shrink([files, messages, meters, progress], sections, height - 1, to=0)
-    used = 1 + sum(len(section.lines) for section in sections)
-    chart = parts.loss_chart(view, pen, min(height - used - 3, MOST_CHART))
-    if not chart:
-        chart = (
-            parts.loss_chart(view, pen, min(height - used, MOST_CHART))
-            or parts.loss_line(view, pen)[: height - used]
-        )
+    _shrink([files, messages, head, meters], sections, height - LEAST_CHART)
+    _shrink([files, messages, meters, progress], sections, height, to=0)
+    room = height - sum(len(section.lines) for section in sections)
+    gaps = 5 if room - 5 >= GOOD_CHART else 3
+    chart = (
+        parts.loss_chart(view, pen, min(room - gaps, MOST_CHART))
+        or parts.loss_chart(view, pen, min(room, MOST_CHART))
+        or parts.loss_line(view, pen)[: max(room, 0)]
+    )
     blocks = [head.lines, progress.lines, chart, meters.lines, [*files.lines, *messages.lines]]
-    return _stack([block for block in blocks if block], footer, height)
+    return _stack([block for block in blocks if block], height - 1)
 
 
-def _wide(view: RunView, pen: parts.Pen, height: int, footer: Text) -> list[Text]:
+def _wide(view: RunView, pen: parts.Pen, height: int) -> list[Text]:
     """Charts on the left, numbers on the right, head and progress above both."""
     top = [*parts.head(view, pen), spans(), *parts.progress(view, pen), spans()]
-    rows = height - len(top) - 2
+    rows = height - len(top) - 1
     side = pen.narrowed(SIDE_WIDTH)
     right: list[Text] = []
     for block in (parts.meters(view, side), parts.files(view, side), parts.messages(view, side)):
         right += [*([spans()] if right and block else []), *block]
     main = pen.narrowed(pen.width - SIDE_WIDTH - GAP)
-    has_second = rows >= 18 and len(view.lrs) > 1
-    first = min(rows * 2 // 3 if has_second else rows, MOST_CHART)
-    left = parts.loss_chart(view, main, first) or parts.loss_line(view, main)
+    has_second = rows >= TWO_CHARTS and len(view.lrs) > 1
+    left = parts.loss_chart(
+        view, main, min(rows * 2 // 3 if has_second else rows, MOST_CHART)
+    ) or parts.loss_line(view, main)
     if has_second:
         left += [spans(), *parts.rate_chart(view, main, min(rows - len(left) - 1, MOST_CHART // 2))]
-    body = beside(left[:rows], right[:rows], main.width, GAP, pen.glyphs)
-    return [*top, *body, spans(), footer]
+    return [*top, *beside(left[:rows], right[:rows], main.width, GAP, pen.glyphs)]
 
 
 def _shrink(
@@ -105,12 +128,12 @@ def _shrink(
         section.lines = section.lines[: max(len(section.lines) - over, least)]
 
 
-def _stack(blocks: Sequence[list[Text]], footer: Text, height: int) -> list[Text]:
-    """Blocks with as many blank lines between them as there is room for; the last blocks get theirs first."""
-    spare = height - 1 - sum(len(block) for block in blocks)
-    lines: list[Text] = [footer]
+def _stack(blocks: Sequence[list[Text]], height: int) -> list[Text]:
+    """Blocks with as many blank lines between them as there is room for; the last ones get theirs first."""
+    spare = height - sum(len(block) for block in blocks)
+    lines: list[Text] = []
     for number in range(len(blocks) - 1, -1, -1):
-        if spare > 0 and lines:
+        if lines and spare > 0:
             lines.insert(0, spans())
             spare -= 1
         lines = [*blocks[number], *lines]

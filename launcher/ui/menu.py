@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from launcher.ui import ink
 from launcher.ui.formats import clean, fit, pad, when
-from launcher.ui.palette import Glyphs, look_at_terminal
+from launcher.ui.palette import Glyphs, columns, look_at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Literal
 
     from launcher.history import RunRecord
     from launcher.ui.prompts import Choice
 
-Kind = Literal["install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit"]
+    Kind = Literal["install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit"]
+
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
 MARGIN = "  "
 NAME_WIDTH = 24
@@ -53,8 +54,7 @@ class MenuAction:
 def paint(view: MenuView) -> None:
     """Show the first screen. Called before a prompt is due: loads no rich, no questionary, no prompt_toolkit."""
     terminal = look_at_terminal()
-    width = shutil.get_terminal_size().columns
-    ink.write(first_screen(view, terminal.glyphs), width=max(width - 1, 20), terminal=terminal)
+    ink.write(first_screen(view, terminal.glyphs), width=max(columns() - 1, 20), terminal=terminal)
 
 
 def first_screen(view: MenuView, glyphs: Glyphs, now: float | None = None) -> list[ink.Line]:
@@ -70,7 +70,7 @@ def first_screen(view: MenuView, glyphs: Glyphs, now: float | None = None) -> li
 
 def _guidance(view: MenuView, glyphs: Glyphs) -> Iterator[ink.Line]:
     if view.not_ready is not None:
-        yield ink.line(MARGIN, (glyphs.ring, "warn"), " ", (view.not_ready, "text"))
+        yield ink.line(MARGIN, (glyphs.ring, "warn"), " ", _sentence(view.not_ready))
         if view.is_first_time:
             yield ink.line(
                 MARGIN,
@@ -84,6 +84,11 @@ def _guidance(view: MenuView, glyphs: Glyphs) -> Iterator[ink.Line]:
         )
     else:
         yield ink.line(MARGIN, (glyphs.dot, "good"), " Ready to train.")
+
+
+def _sentence(text: str) -> str:
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _runs(title: str, runs: Sequence[RunRecord], glyphs: Glyphs, now: float | None) -> Iterator[ink.Line]:
@@ -130,8 +135,11 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
                 value=MenuAction(kind="install"), title="Set up the training environment", hint="recommended"
             )
         )
-    found += [_run_entry("watch", "Watch", run, progress(run)) for run in view.live[:MOST_SHOWN]]
-    found += [_run_entry("resume", "Resume", run, _standing(run, now)) for run in view.resumable[:MOST_SHOWN]]
+    shown = [*view.live[:MOST_SHOWN], *view.resumable[:MOST_SHOWN]]
+    for run in shown:
+        is_twin = sum(run.name == other.name for other in shown) > 1
+        kind: Kind = "watch" if run.status.is_live else "resume"
+        found.append(_run_entry(kind, run, _standing(run, now) if is_twin else ""))
     if view.not_ready is None:
         if view.is_first_time:
             found.append(
@@ -149,12 +157,11 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
     return found
 
 
-def _run_entry(kind: Kind, verb: str, run: RunRecord, hint: str) -> Choice[MenuAction]:
+def _run_entry(kind: Kind, run: RunRecord, hint: str) -> Choice[MenuAction]:
     from launcher.ui.prompts import Choice
 
-    return Choice(
-        value=MenuAction(kind=kind, run=run.id), title=f"{verb} {fit(clean(run.name), NAME_WIDTH)}", hint=hint
-    )
+    title = f"{'Watch' if kind == 'watch' else 'Resume'} {fit(clean(run.name), NAME_WIDTH)}"
+    return Choice(value=MenuAction(kind=kind, run=run.id), title=title, hint=hint)
 
 
 def _standing(run: RunRecord, now: float | None) -> str:
@@ -198,7 +205,7 @@ def pick_run(runs: Sequence[RunRecord], now: float | None = None) -> MenuAction 
 def _history_entry(run: RunRecord, now: float | None) -> Choice[RunRecord]:
     from launcher.ui.prompts import Choice
 
-    word = STATUS_WORDS[run.status.value][0]
+    word = "resumed" if run.resumed_by else STATUS_WORDS[run.status.value][0]
     facts = f"{word:<12} {progress(run):>13}   {when(run.ended or run.created, now)}"
     return Choice(value=run, title=pad(clean(run.name), NAME_WIDTH), hint=facts)
 

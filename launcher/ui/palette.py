@@ -68,7 +68,7 @@ FULL = Glyphs(
     ellipsis="…", between="·", dash="—", axis="│", corner="└", line="─", degree="°C",
 )  # fmt: skip
 BLOCKS = Glyphs(
-    level="blocks", bar="█", rest="░", dot="●", ring="○", tick="√", cross="×", alert="▲", arrow="→", pointer="►",
+    level="blocks", bar="═", rest="─", dot="●", ring="○", tick="√", cross="×", alert="▲", arrow="→", pointer="►",
     ellipsis="…", between="·", dash="—", axis="│", corner="└", line="─", degree="°C",
 )  # fmt: skip
 ASCII = Glyphs(
@@ -103,6 +103,18 @@ def is_tty(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     except ValueError:
         return False
+
+
+def columns() -> int:
+    """Width of the terminal (shutil's answer, without the compression modules that shutil loads)."""
+    try:
+        return int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        pass
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def choose_glyphs(encoding: str | None, *, is_terminal: bool) -> Glyphs:

@@ -11,7 +11,7 @@ from launcher.ui import formats
 from launcher.ui.advice import error_advice, next_step
 from launcher.ui.formats import fit_middle
 from launcher.ui.menu import STATUS_WORDS
-from launcher.ui.sheet import bar, chart, crop, join, level_role, spans, spread
+from launcher.ui.sheet import bar, beside, chart, crop, join, level_role, spans, spread
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -32,6 +32,7 @@ PHASES = {
 QUIET_S = 90  # without news for longer than this (and 20 steps) the picture says so
 TWO_METERS = 70  # columns from which meters stand side by side
 METER_LABEL = 6
+METER_REMARK = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,8 @@ def head(view: RunView, pen: Pen) -> list[Text]:
     """Which run, how it stands; below, what it trains with and since when."""
     word, role = status_word(view)
     right = spans((f"{pen.glyphs.dot} {word}", role))
-    since = formats.duration(view.elapsed_s)
+    is_ticking = view.status.is_live and view.started is not None
+    since = formats.duration(pen.now - (view.started or 0.0) if is_ticking else view.elapsed_s)
     if since != formats.UNKNOWN:
         right.append(f"  {since}", "muted")
     between = f" {pen.glyphs.between} "
@@ -69,6 +71,8 @@ def status_word(view: RunView) -> tuple[str, str]:
         return "its folder is gone", "bad"
     if view.status is not Status.RUNNING:
         return word, role
+    if not view.phase and view.step > view.resumed_step:
+        return PHASES["train_loop"], role
     return PHASES.get(view.phase, view.phase.replace("_", " ")), role
 
 
@@ -102,10 +106,10 @@ def _left(view: RunView, pen: Pen) -> Text:
     quiet = pen.now - view.updated if view.updated is not None and view.status.is_live else 0.0
     if quiet > max(QUIET_S, 20 * (view.seconds_per_step or 0.0)):
         return spans((f"no news for {formats.duration(quiet)}", "warn"))
-    if view.eta_s is None or not view.status.is_live:
+    if view.eta_s is None or not view.status.is_live or view.phase_progress:
         return spans()
-    until = formats.until(view.eta_s, pen.now)
-    return spans((formats.duration(view.eta_s), "strong"), (f" left, until {until}", "muted"))
+    until = f", until {formats.until(view.eta_s, pen.now)}" if pen.width >= TWO_METERS else ""
+    return spans((formats.duration(view.eta_s), "strong"), (f" left{until}", "muted"))
 
 
 def loss_line(view: RunView, pen: Pen) -> list[Text]:
@@ -113,24 +117,19 @@ def loss_line(view: RunView, pen: Pen) -> list[Text]:
     if view.loss is None:
         return []
     role = "strong" if math.isfinite(view.loss) else "bad.strong"
-    line = join(
-        [
-            spans(("loss ", "muted"), (formats.loss(view.avg_loss), "key"), (" average", "muted")),
-            spans(("this step ", "muted"), (formats.loss(view.loss), role)),
-        ],
-        pen.width,
-    )
-    return [spread(line, _rates(view), pen.width, pen.glyphs)]
+    line = spans(("loss ", "muted"), (formats.loss(view.avg_loss), "key"), (" average   ", "muted"))
+    line.append_text(spans(("this step ", "muted"), (formats.loss(view.loss), role)))
+    room = pen.width - line.cell_len - 2
+    return [spread(line, _rates(view, room), pen.width, pen.glyphs)]
 
 
-def _rates(view: RunView) -> Text:
-    rates = {formats.rate(value) for value in view.lr.values()}
-    if len(rates) == 1:
-        return spans(("learning rate ", "muted"), (rates.pop(), "strong"))
-    return join(
-        [spans((f"lr {name} ", "muted"), (formats.rate(value), "strong")) for name, value in view.lr.items()],
-        44,
-    )
+def _rates(view: RunView, room: int) -> Text:
+    """The learning rate; of several different ones as many as there is room for."""
+    rates = {name: formats.rate(value) for name, value in view.lr.items()}
+    if len(set(rates.values())) == 1:
+        label = "learning rate " if room >= 24 else "lr "
+        return spans((label, "muted"), (next(iter(rates.values())), "strong"))
+    return join([spans((f"lr {name} ", "muted"), (rate, "strong")) for name, rate in rates.items()], room)
 
 
 def loss_chart(view: RunView, pen: Pen, rows: int) -> list[Text]:
@@ -148,28 +147,28 @@ def rate_chart(view: RunView, pen: Pen, rows: int) -> list[Text]:
 
 
 def meters(view: RunView, pen: Pen) -> list[Text]:
-    """Memory of card and computer as bars, temperature, power, disk. Without a card its cells are left out."""
+    """Memory of card and computer as bars, temperature, power, disk. Without a card its cells are left out.
+
+    Of a run that has ended only the peak: how warm the card was then is no news, and the disk has changed since.
+    """
+    if not view.status.is_live:
+        if view.vram_peak_mib is None:
+            return []
+        return [_meter("VRAM", view.vram_peak_mib, view.vram_total_mib, "peak", pen) or spans()]
     is_double = pen.width >= TWO_METERS
     half = pen.narrowed((pen.width - 4) * 3 // 5 if is_double else pen.width)
     left = [
         _meter("VRAM", view.vram_used_mib, view.vram_total_mib, _peak("peak", view.vram_peak_mib), half),
-        _meter("RAM", view.ram_used_mib, view.ram_total_mib, _peak("this run", view.ram_mib), half),
+        _meter("RAM", view.ram_used_mib, view.ram_total_mib, _peak("run", view.ram_mib), half),
     ]
-    right = [_gpu(view, pen), _disk(view)]
-    if not is_double:
-        return [line for line in (*left, *right) if line is not None]
-    rows = []
-    for one, other in zip(left, right, strict=True):
-        line = one or spans()
-        if other is not None:
-            line = (
-                line.copy().append(" " * (half.width + 4 - line.cell_len)).append_text(other)
-                if one
-                else other
-            )
-        if line:
-            rows.append(crop(line, pen.width, pen.glyphs))
-    return rows
+    bars = [line for line in left if line is not None]
+    facts = [line for line in (_gpu(view, pen), _disk(view)) if line is not None]
+    if is_double and bars:
+        rows = beside(bars, facts, half.width, 4, pen.glyphs)
+    else:
+        is_short = sum(line.cell_len + 3 for line in facts) <= pen.width
+        rows = [*bars, *([join(facts, pen.width)] if facts and is_short else facts)]
+    return [crop(line, pen.width, pen.glyphs) for line in rows]
 
 
 def _peak(word: str, mib: float | None) -> str:
@@ -179,9 +178,9 @@ def _peak(word: str, mib: float | None) -> str:
 def _meter(label: str, used: float | None, total: float | None, remark: str, pen: Pen) -> Text | None:
     if used is None or not total:
         return spans((f"{label:<{METER_LABEL}}", "muted"), (remark, "text")) if remark else None
-    amount = f"{formats.gib(used):>5} / {formats.gib(total)} GiB"
-    tail = f"  {remark}" if remark else ""
-    line = spans((f"{label:<{METER_LABEL}}", "muted"), (f"{amount:<18}", "text"))
+    amount = f"{formats.gib(used):>4} / {formats.gib(total):>4} GiB"
+    tail = f"  {remark:<{METER_REMARK}}"
+    line = spans((f"{label:<{METER_LABEL}}", "muted"), (f"{amount}  ", "text"))
     room = pen.width - line.cell_len - len(tail)
     if room >= 6:
         line.append_text(bar(used / total, min(room, 24), pen.glyphs, level_role(used / total)))
@@ -213,7 +212,7 @@ def files(view: RunView, pen: Pen) -> list[Text]:
     """What lies on the disk by now: the last LoRA, the last state to resume from, the last sample."""
     lines = []
     if view.last_state is not None:
-        safe = "training can go on from here" if view.status is not Status.SUCCEEDED else ""
+        safe = "resume from here" if view.status is not Status.SUCCEEDED else ""
         lines.append(
             _file("state", view.last_state.step, safe, formats.when(view.last_state.time, pen.now), pen)
         )
@@ -239,36 +238,38 @@ def _file(label: str, step: int, remark: str, when: str, pen: Pen) -> Text:
 def messages(view: RunView, pen: Pen) -> list[Text]:
     """The error with what to do, or the last warnings, newest first."""
     if view.gone:
-        return [
-            _message(
-                "bad",
-                pen.glyphs.cross,
-                "The run's folder was deleted. The training may still be running.",
-                pen,
-            )
-        ]
-    lines = []
-    if view.error is not None and not view.status.is_live and view.status is not Status.SUCCEEDED:
+        return _message(
+            "bad", pen.glyphs.cross, "The run's folder was deleted; its training may still be running.", pen
+        )
+    lines: list[Text] = []
+    if has_failed(view) and view.error is not None:
         what = f"{view.error.error}: {view.error.message}" if view.error.error else view.error.message
-        lines.append(_message("bad", pen.glyphs.cross, what, pen))
-        lines.append(_message("text", pen.glyphs.arrow, error_advice(view.error), pen))
+        lines += _message("bad", pen.glyphs.cross, what, pen, most=3)
+        lines += _message("accent", pen.glyphs.arrow, error_advice(view.error), pen)
     if view.loss is not None and not math.isfinite(view.loss) and view.status.is_live:
-        lines.append(
-            _message(
-                "bad",
-                pen.glyphs.cross,
-                "The loss is not a number any more: stop, lower the learning rate.",
-                pen,
-            )
+        lines += _message(
+            "bad",
+            pen.glyphs.cross,
+            "The loss is not a number any more: stop, and lower the learning rate.",
+            pen,
         )
     for warning in reversed(view.warnings):
         times = f" ({warning.count} times)" if warning.count > 1 else ""
-        lines.append(_message("warn", pen.glyphs.alert, warning.message + times, pen))
+        lines += _message("warn", pen.glyphs.alert, warning.message + times, pen)
     return lines
 
 
-def _message(role: str, sign: str, text: str, pen: Pen) -> Text:
-    return crop(spans((f"{sign} ", role), (text, "text")), pen.width, pen.glyphs)
+def has_failed(view: RunView) -> bool:
+    """Whether an error ended this run (one that was survived is history)."""
+    return view.error is not None and not view.status.is_live and view.status is not Status.SUCCEEDED
+
+
+def _message(role: str, sign: str, text: str, pen: Pen, most: int = 2) -> list[Text]:
+    lines = formats.wrap(formats.clean(text), max(pen.width - 3, 8), most, pen.glyphs.ellipsis)
+    return [
+        spans((f"{sign if number == 0 else ' ' * len(sign)} ", role), (line, "text"))
+        for number, line in enumerate(lines)
+    ]
 
 
 def footer(view: RunView, pen: Pen, note: str) -> Text:

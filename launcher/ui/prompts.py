@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from launcher.errors import UsageError
-from launcher.ui.formats import clean
-from launcher.ui.palette import ROLES, is_tty, look_at_terminal
+from launcher.ui import ink
+from launcher.ui.formats import cells, clean
+from launcher.ui.palette import ROLES, columns, is_tty, look_at_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,17 +56,20 @@ def ask_choice(
     import questionary
 
     signs = look_at_terminal().glyphs
-    widest = max(len(choice.title) for choice in choices)
+    widest = max(cells(clean(choice.title)) for choice in choices)
     options = [
         questionary.Choice(title=_choice_title(choice, widest), value=number)
         for number, choice in enumerate(choices)
     ]
     start = next((option for option, choice in zip(options, choices, strict=True) if default is not None and choice.value == default), None)  # fmt: skip
     prompt = questionary.select(
-        clean(question), options, default=start, qmark="", pointer=f" {signs.pointer}", style=_style(),
+        clean(question), options, default=start, qmark=" ", pointer=f" {signs.pointer}", style=_style(),
         instruction="(arrow keys, Enter)", use_jk_keys=False, use_search_filter=False,
+        erase_when_done=True,
     )  # fmt: skip
-    return choices[int(_answer(prompt))].value
+    chosen = choices[int(_answer(prompt))]
+    _keep_answer(question, chosen.title)
+    return chosen.value
 
 
 def ask_text(
@@ -203,8 +207,13 @@ def _unasked(question: str, default: T | None, flag: str) -> T:
 def _choice_title(choice: Choice[Any], widest: int) -> list[tuple[str, str]]:
     title = [("class:text", clean(choice.title))]
     if choice.hint:
-        title.append(("class:hint", " " * (widest - len(choice.title) + 3) + clean(choice.hint)))
+        title.append(("class:hint", " " * (widest - cells(clean(choice.title)) + 3) + clean(choice.hint)))
     return title
+
+
+def _keep_answer(question: str, answer: str) -> None:
+    """A chosen list is taken off the screen; one line of it stays."""
+    ink.write([ink.line("  ", (question, "strong"), "  ", (answer.strip(), "accent"))], width=columns() - 1)
 
 
 def _answer(prompt: Question) -> Any:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from launcher.ui.palette import Glyphs
 
 MARGIN = (0, 0, 0, 2)
+WIDE_RUNS = 96  # columns from which the history shows the runs' ids
+ID_BEGIN = 15  # yyyymmdd-hhmmss names a run; the rest of the id repeats its name
 
 
 def lines_of(text: object, role: str = "") -> Text:
@@ -110,35 +112,33 @@ def preset_table(presets: Sequence[Any], glyphs: Glyphs) -> RenderableType:
     return Group(*parts)
 
 
-def run_table(runs: Sequence[RunRecord], glyphs: Glyphs, now: float | None = None) -> RenderableType:
-    """The history, newest first; a run that went on elsewhere points to where."""
+def run_table(
+    runs: Sequence[RunRecord], glyphs: Glyphs, *, width: int = 80, now: float | None = None
+) -> RenderableType:
+    """The history, newest first. The run's id has a column where `width` has room for it: names do mostly."""
     if not runs:
         return inset(
             Text.assemble("Nothing has been trained yet. ", ("launcher demo", "key"), " shows the way.")
         )
+    has_ids = width >= WIDE_RUNS
+    fixed: dict[str, Any] = {"no_wrap": True}
     table = headed(
-        ("status", {"no_wrap": True}), ("name", {"overflow": "ellipsis", "no_wrap": True, "ratio": 1}),
-        ("step", {"justify": "right", "no_wrap": True}), ("took", {"justify": "right", "no_wrap": True}),
-        ("when", {"no_wrap": True}), ("run", {"no_wrap": True, "style": "muted"}), gap=2,
+        ("name", {"overflow": "ellipsis", "no_wrap": True, "ratio": 1, "min_width": 12}), ("status", fixed),
+        ("step", {"justify": "right", **fixed}), ("took", {"justify": "right", **fixed}), ("when", fixed),
+        *([("run", {"style": "muted", **fixed})] if has_ids else []), gap=3,
     )  # fmt: skip
     for run in runs:
         word, role = STATUS_WORDS[run.status.value]
-        sign = glyphs.ring if run.resumed_by else glyphs.dot
-        if run.resumed_by:
-            word, role = "resumed", "muted"
-        name = Text(clean(run.name), style="muted" if run.resumed_by else "strong")
+        sign = glyphs.dot
+        if run.resumed_by:  # it went on as another run: a step of a story, not its end
+            word, role, sign = "resumed", "muted", glyphs.ring
         took = run.ended - run.created if run.ended is not None and run.created is not None else None
-        table.add_row(
-            Text(f"{sign} {word}", style=role), name, progress(run), formats.short_duration(took),
-            formats.when(run.created, now), _run_mark(run, glyphs),
-        )  # fmt: skip
+        cells: list[RenderableType] = [
+            Text(clean(run.name), style="muted" if run.resumed_by else "strong"), Text(f"{sign} {word}", style=role),
+            progress(run), formats.short_duration(took), formats.when(run.created, now),
+        ]  # fmt: skip
+        table.add_row(*cells, *([clean(run.id)[:ID_BEGIN]] if has_ids else []))
     return inset(table)
-
-
-def _run_mark(run: RunRecord, glyphs: Glyphs) -> str:
-    """The beginning of the id that names the run on the command line."""
-    mark = clean(run.id)[:15]  # yyyymmdd-hhmmss: the rest repeats the name
-    return f"{mark} {glyphs.arrow}" if run.resumed_by else mark
 
 
 def doctor_table(findings: Sequence[tuple[str, str, Problem | None]], glyphs: Glyphs) -> RenderableType:
