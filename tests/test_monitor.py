@@ -275,6 +275,15 @@ def test_phases_and_their_progress(empty):
     assert view.vram_peak_mib == 5000
 
 
+def test_a_phase_inside_another_gives_it_back(empty):
+    append(empty.events, line("start"), line("phase", name="train_loop", state="begin"))
+    append(empty.events, line("phase", name="cache_latents", state="begin"))
+    monitor = RunMonitor(empty)
+    assert monitor.poll().phase == "cache_latents"
+    append(empty.events, line("phase", name="cache_latents", state="end", seconds=1))
+    assert monitor.poll().phase == "train_loop"
+
+
 def test_a_loss_that_is_no_number_is_news_but_no_point(empty):
     append(empty.events, step(1), b'{"t":2,"type":"step","step":2,"loss":NaN,"avg_loss":NaN}\n')
     view = RunMonitor(empty).poll()

@@ -24,7 +24,7 @@ from launcher.report import content as content_module
 from launcher.report import words, write_report
 from launcher.report.images import inside, load_picture, spread
 from launcher.report.scales import UNITS, ceiling, scale, ticks
-from tests.fake_runs import Script, write_chain, write_run
+from tests.fake_runs import PROMPTS, Script, write_chain, write_run
 
 SCRIPT = Script(steps=120, sample_every=40, save_every=60)
 HOSTILE = """<script>alert(1)</script>"'`{{7*7}}</title><img src=x onerror=alert(2)>"""
@@ -74,6 +74,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def report(paths):
     def write(run, *chain, **kwargs):
+        kwargs = {"is_alive": lambda: False, **kwargs}
         return Page(write_report(paths, run, chain, **kwargs).read_text(encoding="utf-8"))
 
     return write
@@ -143,6 +144,39 @@ def test_an_ancestor_that_is_gone_is_left_out(tmp_path, report):
     first, last = write_chain(tmp_path / "run", SCRIPT)
     shutil.rmtree(first.folder)
     assert "Resumed runs" not in report(last, first).text
+
+
+def test_history_finds_the_chain_and_the_dead(paths, report):
+    first, last = write_chain(paths.runs / "run", replace(SCRIPT, save_every=24))
+    edit(last.state_json, status="RUNNING")  # its supervisor was killed; nobody wears that pid
+    run_without_end = last.events.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]
+    last.events.write_text("".join(run_without_end), encoding="utf-8", newline="\n")
+    text = Page(write_report(paths, last).read_text(encoding="utf-8")).text
+    assert "resumed at 48" in text
+    assert re.search(r"cyanotype interrupted", text)
+    assert first.folder.name in text
+
+
+def test_a_second_resume_from_an_older_state_drops_what_was_done_again(tmp_path, report):
+    """100 steps, resumed at 80, and then, that state being damaged, at 40: steps 41 to 80 are the third run's."""
+    script = replace(SCRIPT, status=Status.INTERRUPTED, sample_every=1000)
+    a = write_run(tmp_path / "a", replace(script, last=100))
+    b = write_run(tmp_path / "b", replace(script, first=81, last=90, parent="a"))
+    c = write_run(tmp_path / "c", replace(script, first=41, parent="b", status=Status.SUCCEEDED))
+    page = report(c, a, b)
+    points = json.loads(page.all("svg", "plot")[0]["data-points"])
+    steps = [int(re.search(r"step ([\d,]+)", point[2])[1]) for point in points]
+    assert steps == list(range(1, 121))
+
+
+def test_samples_without_a_prompt_stay_in_their_series(run, report):
+    events = run.events.read_text(encoding="utf-8")
+    for prompt in PROMPTS:
+        events = events.replace(prompt, "")
+    run.events.write_text(events, encoding="utf-8", newline="\n")
+    page = report(run)
+    assert len(page.all("img")) == 6
+    assert len(page.all("div", "shots")) == 2
 
 
 def test_without_a_gpu_memory_is_shown(tmp_path, report):

@@ -19,6 +19,7 @@ RECENT_STEPS = 50  # for the median of the step time: about a minute on the card
 KEPT_SAMPLES = 400
 KEPT_SAVES = 200
 KEPT_SPANS = 50
+DEEPEST_PHASE = 8
 
 
 class Training:
@@ -33,7 +34,7 @@ class Training:
         self._resumed_step = 0
         self._updated: float | None = None
         self._totals: dict[str, int | None] = {}
-        self._phase = ""
+        self._phases: list[str] = []  # open ones, the innermost last
         self._progress: tuple[int, int] | None = None
         self._last_step: dict[str, Any] = {}
         self._step = 0
@@ -87,9 +88,9 @@ class Training:
         name = text(event.get("name"))
         self._progress = None
         if event.get("state") == "begin":
-            self._phase = name
+            self._phases = [*self._phases[-DEEPEST_PHASE:], name]
             return
-        self._phase = "" if name == self._phase else self._phase
+        self._phases = [phase for phase in self._phases if phase != name]
         vram = number(event.get("peak_vram_mib"))
         self._raise_peak(vram)
         self._spans.append(
@@ -103,7 +104,7 @@ class Training:
 
     def _on_progress(self, event: dict[str, Any], _time: float) -> None:
         done, total = whole(event.get("done")), whole(event.get("total"))
-        self._phase = text(event.get("phase")) or self._phase
+        self._phases = self._phases or [text(event.get("phase"))]
         self._progress = (done, total) if done is not None and total else None
 
     def _on_step(self, event: dict[str, Any], _time: float) -> None:
@@ -166,7 +167,7 @@ class Training:
     def _on_end(self, event: dict[str, Any], time: float) -> None:
         self.ended = status_of(event.get("status"))
         self.ended_at = time
-        self._phase = ""
+        self._phases = []
         self._progress = None
         self._step = max(self._step, whole(event.get("step")) or 0)
 
@@ -183,7 +184,7 @@ class Training:
         is_waiting = view.status.is_live and pace is not None and total is not None
         return replace(
             view,
-            phase=self._phase if view.status.is_live else "",
+            phase=self._phases[-1] if self._phases and view.status.is_live else "",
             phase_progress=self._progress if view.status.is_live else None,
             step=step,
             resumed_step=self._resumed_step,

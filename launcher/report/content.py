@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from launcher.events import Status
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 IMAGES_LIMIT = 16 * MIB  # of data URIs in one page: browsers and mail still take it
 HASH_LIMIT = 1024 * MIB  # seconds on a laptop; of more files only the size is told
 LONGEST_VALUE = 500
+STEP_IN_NAME = re.compile(r"_(?:e?\d{6})_")  # sd-scripts and the rehearsal: name_000200_00_42.png
 
 STATUS_WORDS = {
     Status.PENDING: ("not started yet", "wait"),
@@ -69,11 +71,12 @@ class LoraFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A line of a table: a name, a value, where the value came from."""
+    """A line of a table: a name, a value, where the value came from, and why it is so."""
 
     name: str
     value: str
     source: str
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,20 +144,16 @@ def _memory(parts: Sequence[Part]) -> Iterator[Row]:
 
 def galleries(parts: Sequence[Part]) -> tuple[tuple[Gallery, ...], str]:
     """Samples by prompt and step, the most telling steps first until the page is full, and what was left out."""
-    by_step: dict[int, dict[str, tuple[RunPaths, str]]] = {}
-    named = 0
+    by_step: dict[int, dict[tuple[str, str], tuple[RunPaths, str]]] = {}
     for part in parts:  # a later run of the chain made its samples anew: they win
         for sample in part.view.samples:
-            by_step.setdefault(sample.step, {})[sample.prompt or Path(sample.path).name] = (
-                part.run,
-                sample.path,
-            )
-    shots: dict[str, list[Shot]] = {}
+            name = STEP_IN_NAME.sub("_", PurePosixPath(sample.path).stem)
+            by_step.setdefault(sample.step, {})[sample.prompt, name] = (part.run, sample.path)
+    shots: dict[tuple[str, str], list[Shot]] = {}
     used = shown = 0
     is_full = False
     for step in spread(list(by_step)):
-        for prompt, (run, relative) in by_step[step].items():
-            named += 1
+        for series, (run, relative) in by_step[step].items():
             path = None if is_full else inside(run, relative)
             picture = None if path is None else load_picture(path)
             if picture is None:
@@ -164,11 +163,12 @@ def galleries(parts: Sequence[Part]) -> tuple[tuple[Gallery, ...], str]:
                 continue
             used += len(picture.uri)
             shown += 1
-            shots.setdefault(prompt, []).append(Shot(step=step, picture=picture))
+            shots.setdefault(series, []).append(Shot(step=step, picture=picture))
     found = tuple(
-        Gallery(prompt=prompt, shots=tuple(sorted(taken, key=lambda shot: shot.step)))
-        for prompt, taken in sorted(shots.items())
+        Gallery(prompt=prompt or name, shots=tuple(sorted(taken, key=lambda shot: shot.step)))
+        for (prompt, name), taken in sorted(shots.items(), key=lambda item: item[0][1])
     )
+    named = sum(len(series) for series in by_step.values())
     return found, _left_out(named - shown, is_full=is_full)
 
 
@@ -214,12 +214,17 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def table(values: object, *, value_key: str = "value", source_key: str) -> tuple[Row, ...]:
+def table(values: object, *, source_key: str) -> tuple[Row, ...]:
     """`{name: {value, source}}` of a plan as rows; anything else is left out."""
     if not isinstance(values, dict):
         return ()
     return tuple(
-        Row(name=str(name), value=said(entry.get(value_key)), source=said(entry.get(source_key)))
+        Row(
+            name=str(name),
+            value=said(entry.get("value")),
+            source=said(entry.get(source_key)),
+            why=said(entry.get("why")),
+        )
         for name, entry in values.items()
         if isinstance(entry, dict)
     )

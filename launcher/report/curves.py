@@ -80,8 +80,11 @@ def machine_figures(views: Sequence[RunView]) -> tuple[Figure, ...]:
 
 
 def _valid_until(views: Sequence[RunView]) -> list[float]:
-    """Per run the last step that the next one built upon: later steps were done again."""
-    return [float(after.resumed_step) for after in views[1:]] + [float("inf")]
+    """Per run the last step that the later ones built upon: what came after was done again."""
+    ends = [float("inf")]
+    for after in reversed(views[1:]):
+        ends.append(min(ends[-1], float(after.resumed_step)))
+    return ends[::-1]
 
 
 def _until(curves: Sequence[Sequence[tuple[float, ...]]], ends: list[float]) -> Pieces:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError, LauncherError, RunError
 from launcher.files import read_json, write_atomic
+from launcher.history import chain as history_chain
+from launcher.history import is_run_alive, load_run
 from launcher.monitor import RunMonitor
+from launcher.paths import RunPaths
 from launcher.report import content, words
 from launcher.report.curves import machine_figures, step_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from launcher.paths import Paths, RunPaths
+    from launcher.paths import Paths
 
 HERE = Path(__file__).resolve().parent
 WARNINGS = 50
@@ -27,24 +30,25 @@ WARNINGS = 50
 def write_report(
     paths: Paths,
     run: RunPaths,
-    chain: Sequence[RunPaths] = (),
+    chain: Sequence[RunPaths] | None = None,
     *,
     is_alive: Callable[[], bool] | None = None,
 ) -> Path:
     """Write `output/report.html` of a run, finished or not, and return its path.
 
     Args:
-        paths: this installation (not read today; every command has it).
+        paths: this installation.
         run: the run.
-        chain: the runs that it continues, in any order; `run` may be among them.
-        is_alive: whether the run's process lives, as for `RunMonitor`.
+        chain: the runs that it continues, in any order; found by history when not given.
+        is_alive: whether the run's process lives; asked from the system when not given.
 
     Raises:
         RunError: the run folder is gone, or nothing can be written there.
     """
-    del paths
-    parts = look(run, chain, is_alive)
-    text = lay_out(gather(parts))
+    if not run.folder.is_dir():
+        raise RunError("The run folder is gone.", fix="See `runs` for what is there.", where=str(run.folder))
+    ancestors = find_ancestors(paths, run) if chain is None else chain
+    text = lay_out(gather(look(run, ancestors, is_alive or partial(is_run_alive, run))))
     try:
         run.output.mkdir(parents=True, exist_ok=True)
         write_atomic(run.report, text)
@@ -57,20 +61,27 @@ def write_report(
     return run.report
 
 
-def look(
-    run: RunPaths, chain: Sequence[RunPaths], is_alive: Callable[[], bool] | None
-) -> tuple[content.Part, ...]:
-    """The runs of the chain, oldest first; ancestors that are gone are left out."""
-    last = _part(run, is_alive)
-    if last.view.gone:
-        raise RunError("The run folder is gone.", fix="See `runs` for what is there.", where=str(run.folder))
-    others = (_part(other, None) for other in chain if other.folder != run.folder)
-    before = [part for part in others if not part.view.gone]
-    before.sort(key=lambda part: (part.view.started or 0.0, part.run.folder.name))
-    return (*before, last)
+def find_ancestors(paths: Paths, run: RunPaths) -> list[RunPaths]:
+    """The runs that this one continues; none when its own record is damaged (the rest of it is still worth a page)."""
+    try:
+        return [RunPaths(folder=record.folder) for record in history_chain(paths, load_run(run.folder))]
+    except RunError:
+        return []
 
 
-def _part(run: RunPaths, is_alive: Callable[[], bool] | None) -> content.Part:
+def look(run: RunPaths, chain: Sequence[RunPaths], is_alive: Callable[[], bool]) -> tuple[content.Part, ...]:
+    """The runs of the chain, oldest first, along their own words about their parents; what is gone ends it."""
+    known = {other.folder.name: other for other in chain}
+    parts = [_part(run, is_alive)]
+    while (parent := known.pop(parts[-1].view.parent, None)) is not None:
+        part = _part(parent, partial(is_run_alive, parent))
+        if part.view.gone:
+            break
+        parts.append(part)
+    return tuple(reversed(parts))
+
+
+def _part(run: RunPaths, is_alive: Callable[[], bool]) -> content.Part:
     view = RunMonitor(run, is_alive, warnings=WARNINGS).poll()
     try:
         plan: Any = read_json(run.plan)
