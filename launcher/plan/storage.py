@@ -39,19 +39,14 @@ def plan_to_json(plan: Plan) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
-def plan_from_json(text: str | bytes) -> Plan:
-    """The plan in a text that `plan_to_json` wrote.
+def plan_from_json(value: object) -> Plan:
+    """The plan that `plan_to_json` wrote, from its text or from the value that the text holds.
 
     Raises:
         InputError: it is damaged, of another version, or not a plan; the sentence names the field.
     """
-    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(raw) > MAX_BYTES:
-        raise _damaged(f"it has {len(raw)} bytes")
-    try:
-        value = json.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise _damaged(str(error)) from error
+    if isinstance(value, (str, bytes)):
+        value = _parse(value)
     if not isinstance(value, dict):
         raise _damaged("it is not an object")
     if value.get("v") != PLAN_VERSION or isinstance(value["v"], bool):
@@ -63,6 +58,16 @@ def plan_from_json(text: str | bytes) -> Plan:
     if set(value) != names:
         raise _damaged(f"fields are missing or unknown: {', '.join(sorted(set(value) ^ names))[:200]}")
     return _read(value)
+
+
+def _parse(text: str | bytes) -> object:
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(raw) > MAX_BYTES:
+        raise _damaged(f"it has {len(raw)} bytes")
+    try:
+        return json.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(str(error)) from error
 
 
 def _read(value: dict[str, Any]) -> Plan:

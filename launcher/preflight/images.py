@@ -1,0 +1,140 @@
+"""Can every image really be decoded, to its last row? A trainer finds out after minutes, one image at a time."""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from launcher.errors import Problem, Severity
+from launcher.plan import survey
+from launcher.preflight.groups import Groups, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from launcher.machine import Machine
+    from launcher.paths import Paths
+    from launcher.plan import Plan
+
+MOST_IMAGES = 2000  # some tens of milliseconds each: more would let people wait for minutes
+MOST_THREADS = 8  # Pillow decodes outside of Python's lock
+MOST_PIXELS = 100_000_000  # 300 MB decoded; the trainers refuse more
+SMALL_SHARE = 4  # an image with less than a quarter of the resolution's pixels is blown up, or a poor teacher
+
+# What Pillow's decoders raise on damaged files besides OSError.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+REPLACE = "put a good copy in its place, or move the file out of the folder"
+UNREADABLE = Kind(severity=Severity.ERROR, what="not readable", fix="check the file's permissions")
+EMPTY = Kind(
+    severity=Severity.ERROR,
+    what="empty (0 bytes)",
+    why="an interrupted download or a full disk leaves such files",
+    fix=REPLACE,
+)
+NO_IMAGE = Kind(severity=Severity.ERROR, what="not what the name says", fix=REPLACE)
+DAMAGED = Kind(
+    severity=Severity.ERROR,
+    what="damaged",
+    why="the trainer would stop in the middle of the work",
+    fix=REPLACE,
+)
+HUGE = Kind(
+    severity=Severity.ERROR,
+    what="too large to decode",
+    why=f"more than {MOST_PIXELS // 1_000_000} megapixels",
+    fix="scale it down",
+)
+SMALL = Kind(
+    severity=Severity.WARNING, what="much smaller than the resolution", why="the LoRA would learn the blur of small pictures",
+    fix="use larger ones, or a lower resolution",
+)  # fmt: skip
+
+# How files begin that people rename by accident.
+BEGINNINGS = {
+    b"PK\x03\x04": "a zip archive", b"%PDF": "a PDF", b"<!DOCTYPE": "a web page", b"<html": "a web page", b"<svg": "an SVG drawing",
+    b"<?xml": "an SVG drawing", b"8BPS": "a Photoshop file", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7-Zip archive",
+}  # fmt: skip
+HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"avif"}
+
+
+def check_images(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
+    """Decode every image (the first 2,000 of them)."""
+    paths = [folder.path / name for folder in survey(plan.data).folders for name in folder.images]
+    groups = Groups()
+    least = _pixels(plan) // SMALL_SHARE
+    with warnings.catch_warnings(), ThreadPoolExecutor(max(1, min(MOST_THREADS, machine.cores))) as pool:
+        warnings.simplefilter("ignore")  # Pillow warns of oddities that do no harm; sizes are judged below
+        for path, found in zip(paths[:MOST_IMAGES], pool.map(look, paths[:MOST_IMAGES]), strict=True):
+            kind, detail, pixels = found
+            if kind:
+                groups.add(kind, path, detail)
+            elif pixels < least:
+                groups.add(SMALL, path, detail)
+    yield from groups.problems("image")
+    if len(paths) > MOST_IMAGES:
+        yield Problem(
+            severity=Severity.NOTE, what=f"only the first {MOST_IMAGES} of {len(paths)} images were decoded",
+            why="to let you wait no longer", where=str(plan.data),
+        )  # fmt: skip
+
+
+def _pixels(plan: Plan) -> int:
+    width, _, height = str(plan.options["resolution"].value).partition(",")
+    return int(width) * int(height or width)
+
+
+def look(path: Path) -> tuple[Kind | None, str, int]:  # noqa: PLR0911  (one return for each way to be broken)
+    """What is wrong with one image (or None), a detail, and its number of pixels."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        if path.stat().st_size == 0:
+            return EMPTY, "", 0
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                return HUGE, f"{width} × {height}", 0
+            image.load()
+            return None, f"{width} × {height}", width * height
+    except UnidentifiedImageError:
+        return NO_IMAGE, _true_kind(path), 0
+    except (Image.DecompressionBombError, MemoryError):
+        return HUGE, "", 0
+    except PermissionError as error:
+        return UNREADABLE, error.strerror or "", 0
+    except DAMAGE as error:
+        return DAMAGED, _short(error), 0
+
+
+def _short(error: BaseException) -> str:
+    """Pillow's reason without its numbers of bytes; the first line of it."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:80]
+
+
+def _true_kind(path: Path) -> str:
+    """What the file really is, where its first bytes tell."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else ""
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
+        return "a HEIC or AVIF photo: export it as JPEG or PNG"
+    return next((f"it is {kind}" for begin, kind in BEGINNINGS.items() if head.startswith(begin)), "")

@@ -1,0 +1,49 @@
+"""What is doubtful about the options, and about this computer for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.errors import Problem, Severity
+from launcher.preset import check_combinations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from launcher.machine import Machine
+    from launcher.paths import Paths
+    from launcher.plan import Plan
+
+SMALL_TRAINERS = frozenset({"rehearsal"})
+REHEARSAL_RAM_MIB = 3072  # what the rehearsal promises to stay below
+HIDDEN_SHARE = 0.94  # an "8 GB" card shows 7.6 to 8.0 GiB: some of it belongs to the driver
+
+
+def check_options(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
+    """Doubtful combinations, too little video memory, too little RAM."""
+    yield from check_combinations(plan.options)
+    if plan.trainer in SMALL_TRAINERS:
+        yield from _ram(machine)
+    else:
+        yield from _card(plan, machine)
+
+
+def _ram(machine: Machine) -> Iterator[Problem]:
+    if 0 < machine.free_ram_mib < REHEARSAL_RAM_MIB:
+        yield Problem(
+            severity=Severity.WARNING, what=f"only {machine.free_ram_mib} MiB of memory are free",
+            why=f"a rehearsal may need up to {REHEARSAL_RAM_MIB} MiB", fix="close other programs, a browser above all",
+        )  # fmt: skip
+
+
+def _card(plan: Plan, machine: Machine) -> Iterator[Problem]:
+    if machine.gpu is None:
+        yield Problem(
+            severity=Severity.ERROR, what="there is no NVIDIA card to train on", why=machine.gpu_note,
+            fix="train with --trainer rehearsal, or install NVIDIA's driver",
+        )  # fmt: skip
+    elif plan.min_vram_gib and machine.gpu.total_mib < plan.min_vram_gib * 1024 * HIDDEN_SHARE:
+        yield Problem(
+            severity=Severity.WARNING, what=f"{machine.gpu.name} has {machine.gpu.total_mib} MiB; the preset is made for {plan.min_vram_gib:g} GiB",
+            why="the training may run out of memory, or become very slow on Windows", fix="use a preset for smaller cards, or a smaller resolution",
+        )  # fmt: skip
