@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 BF16_CAPABILITY = (8, 0)  # Ampere: the first cards with bf16 in hardware
-MOST_THREADS_BESIDE_A_CARD = 8  # more only compete with the thread that feeds the card
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,15 +50,6 @@ class Machine:
     def gpu(self) -> Gpu | None:
         """The card that training uses: the first, as `CUDA_DEVICE_ORDER=PCI_BUS_ID` numbers them."""
         return self.gpus[0] if self.gpus else None
-
-    @property
-    def threads(self) -> Fact:
-        """How many CPU threads a training process should use."""
-        if self.gpu:
-            return Fact(
-                value=max(1, min(self.cores, MOST_THREADS_BESIDE_A_CARD)), reason="the card does the work"
-            )
-        return Fact(value=max(1, self.cores), reason=f"no card: all {self.cores} cores compute")
 
 
 def look_at_machine() -> Machine:

@@ -12,6 +12,7 @@ from launcher.errors import InputError, Severity, UsageError
 from launcher.machine import Fact
 from launcher.plan.adaptation import adapt
 from launcher.plan.command import make_argv, make_env
+from launcher.plan.device import CPU, choose_device, choose_threads
 from launcher.plan.files import DATASET, count_steps, make_dataset, make_train
 from launcher.plan.folders import Survey, survey
 from launcher.plan.names import check_name, make_name
@@ -61,8 +62,8 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     name = _choose_name(request, preset, data)
     found = survey(data)
     layers = gather_layers(paths, request, preset, own)
-    device = _device(machine)
-    options, notes = adapt(_complete(layers, found), machine, on_cpu=device.value == "cpu")
+    device = choose_device(paths, trainer.name, machine)
+    options, notes = adapt(_complete(layers, found), machine, on_cpu=device.value == CPU)
     _refuse_combinations(options)
     notes = [*_trainer_notes(trainer, trainer_setting, options, model), *notes, *_data_notes(found)]
     facts = _facts(machine, trainer_setting, device)
@@ -206,19 +207,12 @@ def _choose_name(request: Request, preset: Preset, data: Path) -> str:
     return request.name
 
 
-def _device(machine: Machine) -> Fact:
-    """What the training computes on: a card if the driver shows one."""
-    if machine.gpu:
-        return Fact(value="cuda", reason=f"{machine.gpu.name}, driver {machine.gpu.driver}")
-    return Fact(value="cpu", reason=machine.gpu_note or "no NVIDIA card")
-
-
 def _facts(machine: Machine, trainer: Setting, device: Fact) -> dict[str, Fact]:
     facts = {
         "trainer": Fact(value=trainer.value, reason=trainer.source),
         "device": device,
         "bf16": machine.has_bf16,
-        "threads": machine.threads,
+        "threads": choose_threads(machine, device),
         "ram_mib": Fact(value=machine.ram_mib, reason=f"{machine.free_ram_mib} MiB free"),
         "system": Fact(value=machine.os, reason=""),
     }

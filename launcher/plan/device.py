@@ -1,0 +1,53 @@
+"""What the training will compute on: a card, if there is one and the training environment's torch can use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.errors import InputError
+from launcher.files import read_json
+from launcher.install.proof import marker
+from launcher.machine import Fact
+
+if TYPE_CHECKING:
+    from launcher.machine import Machine
+    from launcher.paths import Paths
+
+CARD = "cuda"
+CPU = "cpu"
+MOST_THREADS_BESIDE_A_CARD = 8  # more only compete with the thread that feeds the card
+
+
+def choose_device(paths: Paths, trainer: str, machine: Machine) -> Fact:
+    """`cuda` or `cpu`, with the reason.
+
+    A card alone is not enough: the rehearsal's environment has a CPU build of torch unless another was asked for.
+    """
+    if machine.gpu is None:
+        return Fact(value=CPU, reason=machine.gpu_note or "no NVIDIA card")
+    if not _has_cuda(paths, trainer):
+        return Fact(
+            value=CPU,
+            reason=f"the training environment has a CPU build of torch, so {machine.gpu.name} is not used",
+        )
+    return Fact(value=CARD, reason=f"{machine.gpu.name}, driver {machine.gpu.driver}")
+
+
+def _has_cuda(paths: Paths, trainer: str) -> bool:
+    """Whether the environment was proved with a torch for cards; unknown counts as yes, preflight asks for the proof."""
+    try:
+        ready = read_json(marker(paths, trainer))
+    except InputError:
+        return True
+    if not isinstance(ready, dict) or "torch_set" not in ready:
+        return True
+    return ready["torch_set"] != "cpu" or bool(ready.get("cuda"))
+
+
+def choose_threads(machine: Machine, device: Fact) -> Fact:
+    """How many CPU threads the training process should use; fixed for a run, because CPU results depend on it."""
+    if device.value == CARD:
+        return Fact(
+            value=max(1, min(machine.cores, MOST_THREADS_BESIDE_A_CARD)), reason="the card does the work"
+        )
+    return Fact(value=max(1, machine.cores), reason=f"the CPU does the work: all {machine.cores} cores")
