@@ -17,7 +17,7 @@ from launcher.errors import EXIT_INTERRUPTED, InstallError, LauncherError
 from launcher.files import write_atomic
 from launcher.install import marker
 from launcher.install.commands import Commands, Log
-from launcher.install.index import PipSettings
+from launcher.install.index import PipSettings, read_pip_settings
 from launcher.install.remedy import find_remedy, missing_parts
 from launcher.install.steps import Step, StepEvent, StepState, run_steps
 from launcher.install.turn import take_turn
@@ -180,6 +180,9 @@ def _install(place: Place, tell: Callable[[str], None]) -> None:
     mark = place.venv / marker.MARKER
     mark.unlink(missing_ok=True)
     _ensure_pip(place)
+    # pip reads the user's settings by itself; we only need to know what must not get into the log.
+    settings = read_pip_settings((place.venv_python, place.python), cwd=place.commands.cache)
+    place.commands.log.secrets = settings.secrets
     words = ["install", "--no-input", "--editable", str(place.root)]
     place.commands.need(
         place.commands.pip(place.venv_python, words, tell), "The launcher's packages could not be installed."

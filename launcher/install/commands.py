@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 12
+CHATTER = (
+    "+ ",
+    "- ",
+    "~ ",
+    "Using ",
+    "Creating ",
+    "Activate ",
+    "WARNING: ",
+    "Requirement already",
+    "[notice]",
+)  # for the log only
 ADVICE = (  # what the tools print, in lower case, and what to do about it; the first that is found counts
     (("no space left", "disk quota", "not enough space"), "Make room on this drive, then start this again: it goes on where it stopped."),
     (("proxy authentication", "407 "), "Give pip the proxy with its name and password: pip config set global.proxy http://NAME:PASSWORD@HOST:PORT"),
@@ -98,7 +109,7 @@ class Commands:
 
         def on_line(line: str) -> None:
             self.log.write(line)
-            if tell and line.strip():
+            if tell and line.strip() and not line.strip().startswith(CHATTER):
                 tell(self.log.clean(line.strip()))
 
         self.cache.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError
+from launcher.install.places import as_url, local_path
 from launcher.install.secret import secrets_in
 from launcher.process import run
 
@@ -140,8 +141,9 @@ def uv_environment(settings: PipSettings, existing: Mapping[str, str]) -> dict[s
             changes["UV_DEFAULT_INDEX"] = as_url(settings.index)
         if settings.extra_indexes:
             changes["UV_INDEX"] = " ".join(map(as_url, settings.extra_indexes))
-    if settings.find_links:  # uv separates them by commas
-        changes["UV_FIND_LINKS"] = ",".join(as_url(link).replace(",", "%2C") for link in settings.find_links)
+    links = [as_url(link) for link in settings.find_links if _may_exist(link)]
+    if links:  # uv separates them by commas
+        changes["UV_FIND_LINKS"] = ",".join(link.replace(",", "%2C") for link in links)
     if settings.trusted_hosts:
         changes["UV_INSECURE_HOST"] = " ".join(settings.trusted_hosts)
     if settings.timeout_s:
@@ -184,8 +186,7 @@ def _proxies(settings: PipSettings) -> dict[str, str | None]:
     return dict.fromkeys(names, settings.proxy)
 
 
-def as_url(place: str) -> str:
-    """A local folder as file:// URL (no spaces or commas are left in it); anything else as it is."""
-    if "://" in place:
-        return place
-    return Path(place).expanduser().absolute().as_uri()
+def _may_exist(place: str) -> bool:
+    """For pip a missing folder of links is a warning, for uv an error."""
+    folder = local_path(place)
+    return folder is None or folder.expanduser().exists()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ssl
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener, url2pathname
+from urllib.parse import urlsplit
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from launcher.install.pins import normalize
+from launcher.install.places import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,14 +80,6 @@ def _size(package: Mapping[str, Any]) -> tuple[int | None, bool, str]:
         return place.stat().st_size if place.is_file() else None, True, url
     size = source.get("size")
     return size if isinstance(size, int) else None, False, url
-
-
-def local_path(url: str) -> Path | None:
-    """The file that a file:// URL or a plain path means; None for anything on a network."""
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return Path(url2pathname(parts.path) if sys.platform == "win32" else unquote(parts.path))
-    return Path(url) if url and "://" not in url else None
 
 
 def remote_size(url: str, settings: PipSettings) -> int | None:
