@@ -159,5 +159,6 @@ def test_range_holds_every_finite_value(values):
         assert limits is None
         return
     assert limits[0] < limits[1]
-    assert limits[0] <= min(finite)
+    assert limits[0] <= min(finite)  # also without a margin
+    assert curve.value_range(values, 0.0)[0] < curve.value_range(values, 0.0)[1]
     assert max(finite) <= limits[1]

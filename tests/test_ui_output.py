@@ -157,6 +157,14 @@ def test_every_setting_has_its_group_and_source():
         assert words in text
 
 
+def test_a_preset_says_why():
+    setting = Setting(value=32, source="presets/a.toml:3", why="room for a style")
+    shown = text_of(plan_view.settings_table({"network_dim": setting}, has_reasons=True))
+    assert "room for a style" in shown
+    assert "presets/a.toml:3" in shown
+    assert "room for a style" not in text_of(plan_view.settings_table({"network_dim": setting}))
+
+
 def test_plan_shows_everything():
     plan = SimpleNamespace(
         name="aki", preset="style-8gb", trainer="rehearsal", total_steps=1000, data="/my pictures/aki", model=None, parent="20260101-000000-aki",

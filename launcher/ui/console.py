@@ -74,10 +74,16 @@ def out(text: str = "", role: str = "text") -> None:
 
 
 def show(renderable: RenderableType) -> None:
-    """Print anything that rich can draw, with a little air around it."""
+    """Print anything that rich can draw, below an empty line; a pipe gets no blanks at line ends."""
     console = get_console()
-    console.print()
-    console.print(renderable)
+    if is_tty(sys.stdout):
+        console.print()
+        console.print(renderable)
+        return
+    with console.capture() as captured:
+        console.print(renderable)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    write_text(sys.stdout, "\n".join(["", *lines, ""]))
 
 
 def write_json(value: object) -> None:

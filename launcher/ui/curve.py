@@ -57,8 +57,8 @@ class Canvas:
         return HALVES[bits] if self.level == "blocks" else ink
 
 
-def value_range(line: Sequence[float]) -> tuple[float, float] | None:
-    """The range to draw: all of the line with a margin, never empty, never below zero for what is positive.
+def value_range(line: Sequence[float], margin: float = MARGIN) -> tuple[float, float] | None:
+    """The range to draw: all of the line with a margin (a part of it), never empty, never below zero for what is positive.
 
     Of the line only: the loss of single steps scatters ten times wider than its average moves.
     None without a finite value.
@@ -67,8 +67,10 @@ def value_range(line: Sequence[float]) -> tuple[float, float] | None:
     if not found:
         return None
     low, high = min(found), max(found)
-    margin = max((high - low) * MARGIN, (abs(high) or 1.0) * LEAST_SPAN)
-    return (max(low - margin, 0.0) if low >= 0 else low - margin), high + margin
+    room = (high - low) * margin
+    if high - low < (least := (abs(high) or 1.0) * LEAST_SPAN):
+        room = least
+    return (max(low - room, 0.0) if low >= 0 else low - room), high + room
 
 
 def plot(

@@ -73,10 +73,13 @@ def fit_middle(text: str, width: int, ellipsis: str = "…") -> str:
 def wrap(text: str, width: int, most: int = 99, ellipsis: str = "…") -> list[str]:
     """The text at words in lines of at most `width` columns; the last of `most` lines is cut."""
     lines = [""]
+    width = max(width, 2)  # one wide character must fit
     for word in text.split():
         while cells(word) > width:  # longer than a line, or written without blanks as Japanese is
+            if lines[-1] and width - cells(lines[-1]) < 3:
+                lines.append("")
             room = width - cells(lines[-1]) - (1 if lines[-1] else 0)
-            piece = fit(word, max(room, 1), "")
+            piece = fit(word, room, "")
             lines[-1] += f" {piece}" if lines[-1] else piece
             word = word[len(piece) :]  # noqa: PLW2901  (what is left of it)
             lines.append("")

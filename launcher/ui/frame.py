@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LEAST_WIDE_HEIGHT = 16
 TWO_CHARTS = 18  # rows from which the learning rate gets a chart of its own
 WIDE = 108  # columns from which a second column is worth more than a wider curve
-SIDE_WIDTH = 46
+SIDE_WIDTH = 50
 LEAST_CHART, GOOD_CHART, MOST_CHART = 5, 8, 24  # rows, with title and labels
 MARGIN = 1
 GAP = 4

@@ -209,27 +209,23 @@ def _disk(view: RunView) -> Text | None:
 
 
 def files(view: RunView, pen: Pen) -> list[Text]:
-    """What lies on the disk by now: the last LoRA, the last state to resume from, the last sample."""
-    lines = []
+    """What lies on the disk by now: the last state to resume from, the last LoRA, the last sample."""
+    rows: list[tuple[str, int, str, float | None]] = []
     if view.last_state is not None:
         safe = "resume from here" if view.status is not Status.SUCCEEDED else ""
-        lines.append(
-            _file("state", view.last_state.step, safe, formats.when(view.last_state.time, pen.now), pen)
-        )
+        rows.append(("state", view.last_state.step, safe, view.last_state.time))
     if view.last_save is not None:
-        name = view.last_save.path.rsplit("/", 1)[-1]
-        lines.append(
-            _file("LoRA", view.last_save.step, name, formats.when(view.last_save.time, pen.now), pen)
-        )
+        name = view.last_save.path.rsplit("/", 1)[-1].removesuffix(".safetensors")
+        rows.append(("LoRA", view.last_save.step, name, view.last_save.time))
     if view.last_sample is not None:
-        lines.append(
-            _file("sample", view.last_sample.step, view.last_sample.path.rsplit("/", 1)[-1], "", pen)
-        )
-    return lines
+        rows.append(("sample", view.last_sample.step, view.last_sample.path.rsplit("/", 1)[-1], None))
+    digits = max((len(str(step)) for _, step, _, _ in rows), default=0)
+    return [_file(label, f"step {step:<{digits}}", remark, time, pen) for label, step, remark, time in rows]
 
 
-def _file(label: str, step: int, remark: str, when: str, pen: Pen) -> Text:
-    begin = spans((f"{label:<8}", "muted"), (f"step {step:<7}", "text"))
+def _file(label: str, step: str, remark: str, time: float | None, pen: Pen) -> Text:
+    when = "" if time is None else formats.when(time, pen.now)
+    begin = spans((f"{label:<8}", "muted"), (f"{step}   ", "text"))
     room = pen.width - begin.cell_len - len(when) - 2
     begin.append(fit_middle(formats.clean(remark), max(room, 0), pen.glyphs.ellipsis), "muted")
     return spread(begin, spans((when, "muted")), pen.width, pen.glyphs)

@@ -44,29 +44,35 @@ def grouped(options: Mapping[str, Setting]) -> list[tuple[str, list[tuple[str, S
     return groups
 
 
-def settings_table(options: Mapping[str, Setting]) -> RenderableType:
-    """Option, value, source: one table, so that the columns of all groups stand below each other."""
+def settings_table(options: Mapping[str, Setting], *, has_reasons: bool = False) -> RenderableType:
+    """Option, value, source: one table, so that the columns of all groups stand below each other.
+
+    With `has_reasons` the comment beside a value stands next to it, and the source below the option's name.
+    """
     table = grid(
-        {"no_wrap": True, "min_width": 28, "overflow": "ellipsis"}, {"overflow": "fold", "max_width": 34},
-        {"style": "muted", "overflow": "fold", "ratio": 1}, gap=2,
-    )  # fmt: skip
+        {"no_wrap": True, "overflow": "ellipsis"},
+        {"overflow": "fold", "max_width": 28},
+        {"overflow": "fold", "ratio": 1},
+        gap=2,
+    )
     for number, (title, settings) in enumerate(grouped(options)):
         if number:
             table.add_row("", "", "")
         table.add_row(Text(title, style="strong"), "", "")
         for name, setting in settings:
-            table.add_row(
-                Text(f"  {clean(name)}"),
-                Text(show_value(setting.value), style="accent"),
-                clean(setting.source),
-            )
+            value = Text(show_value(setting.value), style="accent")
+            if has_reasons:
+                option = Text.assemble(f"  {clean(name)}", (f"\n  {clean(setting.source)}", "faint"))
+                table.add_row(option, value, Text(clean(getattr(setting, "why", "")), style="muted"))
+            else:
+                table.add_row(f"  {clean(name)}", value, Text(clean(setting.source), style="muted"))
     return inset(table)
 
 
 def show_value(value: object) -> str:
     """A value as a preset file would say it, lists joined by spaces."""
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return " ".join(show_value(item) for item in value)
     if isinstance(value, float):
@@ -143,7 +149,11 @@ def preset_view(preset: Preset, glyphs: Glyphs) -> RenderableType:
     if preset.purpose:
         parts.append(inset(lines_of(preset.purpose)))
     chain = f" {glyphs.arrow} ".join(clean(path.name) for path in preset.chain)
-    parts += [inset(Text(chain, style="muted")), "", settings_table({**preset.options, **preset.dataset})]
+    parts += [
+        inset(Text(chain, style="muted")),
+        "",
+        settings_table({**preset.options, **preset.dataset}, has_reasons=True),
+    ]
     if getattr(preset, "measured", ""):
         parts += ["", inset(Text.assemble(("measured  ", "muted"), lines_of(preset.measured)))]
     return Group(*parts)

@@ -233,13 +233,15 @@ def _style() -> Style:
     """The palette in questionary's words; without colours only bold is left."""
     from questionary import Style
 
-    colors = look_at_terminal().colors
-    accent, muted = (f"fg:{_hex('accent')}", f"fg:{_hex('muted')}") if colors else ("", "")
+    names = ("accent", "muted", "bad")
+    accent, muted, bad = (f"fg:{_hex(name)}" if look_at_terminal().colors else "" for name in names)
     return Style(
         [
             ("qmark", accent), ("question", "bold"), ("answer", accent), ("pointer", f"{accent} bold"),
-            ("highlighted", f"{accent} bold"), ("selected", ""), ("instruction", muted), ("hint", muted),
-            ("text", ""), ("validation-toolbar", "reverse"),
+            ("highlighted", f"{accent} bold"), ("selected", ""), ("instruction", muted), ("hint", muted), ("text", ""),
+            ("validation-toolbar", f"{bad} bg:default noreverse bold"), ("completion-menu", "bg:default fg:default"),
+            ("completion-menu.completion", f"bg:default {muted}"),
+            ("completion-menu.completion.current", f"bg:default {accent} bold noreverse"),
         ]
     )  # fmt: skip
 

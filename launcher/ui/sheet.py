@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from launcher.ui.curve import Canvas, overlay, plot, scatter, value_range
+from launcher.ui.curve import MARGIN, Canvas, overlay, plot, scatter, value_range
 from launcher.ui.formats import clean
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def chart(
     The last row names the first and last x. Empty list when there is nothing to draw or no room for it.
     """
     width, rows = min(size[0], GREATEST_PLOT) - LABEL_WIDTH - 1, size[1] - 1
-    values = value_range([y for _, y in over])
+    values = value_range([y for _, y in over], MARGIN if under else 0.0)
     if values is None or width < 10 or rows < 2 or len(over) < 2:
         return []
     span = (over[0][0], over[-1][0])
