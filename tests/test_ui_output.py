@@ -148,7 +148,7 @@ def test_every_setting_has_its_group_and_source():
     for words in (
         "1.00e-4",
         "--set",
-        "yes",
+        "true",
         "a=1 b=2",
         "presets/style-8gb.toml:14",
         "[red]x[/red]",
