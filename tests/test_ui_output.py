@@ -150,7 +150,7 @@ def test_every_setting_has_its_group_and_source():
         "--set",
         "true",
         "a=1 b=2",
-        "presets/style-8gb.toml:14",
+        "style-8gb.toml:14",
         "[red]x[/red]",
         "[bold]",
     ):
@@ -161,7 +161,7 @@ def test_a_preset_says_why():
     setting = Setting(value=32, source="presets/a.toml:3", why="room for a style")
     shown = text_of(plan_view.settings_table({"network_dim": setting}, has_reasons=True))
     assert "room for a style" in shown
-    assert "presets/a.toml:3" in shown
+    assert "a.toml:3" in shown
     assert "room for a style" not in text_of(plan_view.settings_table({"network_dim": setting}))
 
 

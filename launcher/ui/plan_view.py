@@ -62,11 +62,16 @@ def settings_table(options: Mapping[str, Setting], *, has_reasons: bool = False)
         for name, setting in settings:
             value = Text(show_value(setting.value), style="accent")
             if has_reasons:
-                option = Text.assemble(f"  {clean(name)}", (f"\n  {clean(setting.source)}", "faint"))
+                option = Text.assemble(f"  {clean(name)}", (f"\n  {_short(setting.source)}", "faint"))
                 table.add_row(option, value, Text(clean(getattr(setting, "why", "")), style="muted"))
             else:
-                table.add_row(f"  {clean(name)}", value, Text(clean(setting.source), style="muted"))
+                table.add_row(f"  {clean(name)}", value, Text(_short(setting.source), style="muted"))
     return inset(table)
+
+
+def _short(source: str) -> str:
+    """A source without the folder of the shipped presets: the file's name says enough, and 80 columns are few."""
+    return clean(source).removeprefix("presets/")
 
 
 def show_value(value: object) -> str:
@@ -108,8 +113,11 @@ def _facts(plan: Plan) -> RenderableType:
             table.add_row(title, clean(value))
     for name, fact in plan.machine.items():
         value, reason = _fact(fact)
+        label = clean(name).replace("_", " ")
+        if name.endswith("_mib") and isinstance(value, (int, float)):
+            label, value = label[: -len(" mib")].upper(), formats.amount(value)
         table.add_row(
-            clean(name).replace("_", " "),
+            label,
             Text.assemble(show_value(value), (f"   {clean(reason)}" if reason else "", "muted")),
         )
     return table
