@@ -1,0 +1,138 @@
+"""Steps that several commands share: check, start, follow, say how it ended."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from launcher.errors import LauncherError, PreflightError, Severity, TrainingError
+from launcher.events import Status
+from launcher.paths import RunPaths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from launcher.errors import Problem
+    from launcher.history import RunRecord
+    from launcher.paths import Paths
+    from launcher.plan import Plan
+
+
+def has_terminal() -> bool:
+    """Whether somebody can answer: both directions must be a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def check(paths: Paths, plan: Plan, *, force: bool, yes: bool) -> None:
+    """Run preflight, show every problem, and decide: errors stop, warnings ask (or pass with --force or --yes).
+
+    Raises:
+        PreflightError: there is an error, or nobody can be asked about the warnings.
+    """
+    from launcher.machine import look_at_machine
+    from launcher.preflight import check_plan
+    from launcher.ui import console, prompts
+
+    problems = check_plan(paths, plan, look_at_machine())
+    if problems:
+        console.show_problems(problems)
+    worst = {problem.severity for problem in problems}
+    if Severity.ERROR in worst:
+        raise PreflightError(
+            "Nothing was started: see the errors above.", fix="put them right, then start again"
+        )
+    if Severity.WARNING in worst and not (force or yes or prompts.confirm("Start in spite of the warnings?", default=True, flag="--force")):  # fmt: skip
+        raise PreflightError("Nothing was started.")
+
+
+def launch(paths: Paths, plan: Plan) -> RunPaths:
+    """Make the run folder and start its supervisor, which outlives us."""
+    from launcher.run import create_run, start_run
+
+    run = create_run(paths, plan)
+    start_run(paths, run)
+    return run
+
+
+def follow(paths: Paths, run: RunPaths, *, is_attended: bool) -> int:
+    """Watch a run to its end (or until the viewer leaves) and return the command's exit code."""
+    from launcher.history import is_run_alive
+    from launcher.monitor import RunMonitor
+    from launcher.run import request_pause, request_stop
+    from launcher.ui import dashboard
+
+    monitor = RunMonitor(run, lambda: is_run_alive(run))
+    if not is_attended:
+        dashboard.follow_plain(monitor)
+        return conclude(paths, run)
+    outcome = dashboard.follow(
+        monitor, on_pause=lambda: request_pause(run), on_stop=lambda: request_stop(run)
+    )
+    if outcome == "detached":
+        _say_detached(run)
+        return 0
+    return conclude(paths, run)
+
+
+def say_started(run: RunPaths, *, quiet: bool) -> int:
+    """After `--background`: what is going on now and how to see it."""
+    if not quiet:
+        _say_detached(run)
+    return 0
+
+
+def _say_detached(run: RunPaths) -> None:
+    from launcher.ui import console
+
+    console.out(f"Training goes on in the background.\n  look again:  launcher watch {run.folder.name}\n  pause it:    launcher pause {run.folder.name}")  # fmt: skip
+
+
+def conclude(paths: Paths, run: RunPaths) -> int:
+    """Write the report, say how the run ended and what to do next; 0 unless it failed.
+
+    Raises:
+        TrainingError: the run ended without its result.
+    """
+    from launcher.history import load_run
+    from launcher.ui import console
+
+    record = load_run(run.folder)
+    report = write_report(paths, record)
+    if record.status is Status.SUCCEEDED:
+        console.show_success(record, lora=final_lora(run), report=report)
+        return 0
+    if record.status in {Status.PAUSED, Status.CANCELLED} or record.status.is_live:
+        console.show_ending(record)
+        return 0
+    error = record.error or {}
+    raise TrainingError(
+        f"The training ended at step {record.step or 0} without its result: {error.get('message') or 'the process is gone'}",
+        why=str(error.get("error") or ""),
+        fix=f"go on from the newest state: launcher resume {record.id}",
+        where=str(run.log),
+    )
+
+
+def write_report(paths: Paths, record: RunRecord) -> str | None:
+    """The report's path, or None (with a word of warning) when it cannot be written: it never spoils a finished run."""
+    from launcher.report import write_report as write
+    from launcher.ui import console
+
+    try:
+        return str(write(paths, RunPaths(folder=record.folder)))
+    except LauncherError as error:
+        console.out(f"The report could not be written: {error.what} {error.why}".rstrip())
+        return None
+
+
+def final_lora(run: RunPaths) -> str | None:
+    """The LoRA that a finished run leaves: the file named like the run, else the newest."""
+    files = sorted(
+        run.output.glob("*.safetensors"), key=lambda path: ("-step" not in path.stem, path.stat().st_mtime)
+    )
+    return str(files[-1]) if files else None
+
+
+def errors_of(problems: Sequence[Problem]) -> list[Problem]:
+    """Only the errors."""
+    return [problem for problem in problems if problem.severity is Severity.ERROR]

@@ -1,0 +1,97 @@
+"""`resume`, `pause`, `stop`, `watch`: control of a run, from any terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.commands import common
+from launcher.errors import RunError
+from launcher.paths import RunPaths
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.history import RunRecord
+    from launcher.paths import Paths
+
+PAUSE_WAIT_S = 120.0  # a step of a big preset takes seconds, a state of a big LoRA some more
+
+
+def resume(paths: Paths, options: argparse.Namespace) -> int:
+    """Go on from the newest good state of a run and of the runs before it."""
+    from launcher.history import find_run
+    from launcher.resume import resume_run
+    from launcher.ui import console
+
+    record = find_run(paths, options.run, resumable=True)
+    point, run = resume_run(paths, record)
+    if options.json:
+        console.write_json({"run": run.folder.name, "from": record.id, "step": point.step})
+    else:
+        console.show_resume_point(record, point)
+    if options.background:
+        return common.say_started(run, quiet=options.json)
+    return common.follow(paths, run, is_attended=common.has_terminal() and not options.json)
+
+
+def pause(paths: Paths, options: argparse.Namespace) -> int:
+    """Ask a run to save a state at its next step and exit; wait until it has."""
+    from launcher.run import request_pause
+
+    record = _live(paths, options.run)
+    request_pause(RunPaths(folder=record.folder))
+    return _wait_for_end(record, "pausing at the next step")
+
+
+def stop(paths: Paths, options: argparse.Namespace) -> int:
+    """End a run for good; its last state is kept."""
+    from launcher.run import request_stop
+
+    record = _live(paths, options.run)
+    request_stop(RunPaths(folder=record.folder))
+    return _wait_for_end(record, "stopping")
+
+
+def watch(paths: Paths, options: argparse.Namespace) -> int:
+    """Show a run live, or how it ended."""
+    from launcher.history import find_run
+
+    record = find_run(paths, options.run)
+    return common.follow(paths, RunPaths(folder=record.folder), is_attended=common.has_terminal())
+
+
+def supervise(paths: Paths, options: argparse.Namespace) -> int:
+    """Body of the detached supervisor."""
+    from launcher.run import supervise as body
+
+    return body(paths, RunPaths(folder=Path(options.folder)))
+
+
+def _live(paths: Paths, text: str | None) -> RunRecord:
+    from launcher.history import find_run
+
+    record = find_run(paths, text, live=True)
+    if not record.status.is_live:
+        raise RunError(
+            f"{record.id} is not running: it is {record.status.value.lower()}",
+            fix=f"go on with it: launcher resume {record.id}"
+            if record.status.is_resumable
+            else "see `launcher runs`",
+        )
+    return record
+
+
+def _wait_for_end(record: RunRecord, what: str) -> int:
+    from launcher.history import load_run
+    from launcher.process import wait_until
+    from launcher.ui import console
+
+    console.out(f"{record.name}: {what} ...")
+    if not wait_until(lambda: not load_run(record.folder).status.is_live, timeout_s=PAUSE_WAIT_S, poll_s=0.2):
+        console.out(
+            f"It has not answered within {PAUSE_WAIT_S:.0f} s; the request stands. Look at it: launcher watch {record.id}"
+        )
+        return RunError.exit_code
+    console.show_ending(load_run(record.folder))
+    return 0

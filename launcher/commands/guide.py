@@ -1,0 +1,81 @@
+"""The questions of the menu's `Train`: preset, images, name. Each has a default, and remembers the last answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from launcher.paths import Paths
+    from launcher.plan import Plan
+    from launcher.preset import Preset
+
+
+def ask_for_plan(paths: Paths) -> Plan | None:
+    """Ask what is needed and resolve it; None when the person goes back."""
+    from launcher.machine import look_at_machine
+    from launcher.plan import Request, check_name, resolve
+    from launcher.ui import prompts
+
+    last = _last_answers(paths)
+    try:
+        preset = ask_for_preset(paths, last.get("preset"))
+        data = prompts.ask_path(
+            "Folder with your images", flag="--data", kind="folder", default=last.get("data")
+        )
+        name = prompts.ask_text(
+            "Name of the LoRA", flag="--name", default=_suggest_name(data), check=check_name
+        )
+    except prompts.Back:
+        return None
+    plan = resolve(paths, Request(preset=preset.name, data=data, name=name), look_at_machine())
+    _remember(paths, preset=preset.name, data=str(data))
+    return plan
+
+
+def ask_for_preset(paths: Paths, last: str | None) -> Preset:
+    """Let the person pick one of the usable presets."""
+    from launcher.preset import Preset, list_presets
+    from launcher.ui import prompts
+
+    usable = [entry for entry in list_presets(paths) if isinstance(entry, Preset) and not entry.is_base]
+    choices = [prompts.Choice(value=preset.name, title=preset.title, hint=_hint(preset)) for preset in usable]
+    default = last if last in {preset.name for preset in usable} else "style-8gb"
+    chosen = prompts.ask_choice("Which preset?", choices, flag="PRESET", default=default)
+    return next(preset for preset in usable if preset.name == chosen)
+
+
+def _hint(preset: Preset) -> str:
+    return f"from {preset.min_vram_gib:g} GB" if preset.min_vram_gib else ""
+
+
+def _suggest_name(data: Path) -> str:
+    return data.name or "lora"
+
+
+def _answers_file(paths: Paths) -> Path:
+    return paths.home / "user" / "answers.json"
+
+
+def _last_answers(paths: Paths) -> dict[str, str]:
+    path = _answers_file(paths)
+    if not path.is_file():
+        return {}
+    from launcher.errors import InputError
+
+    try:
+        value = read_json(path)
+    except InputError:  # only a convenience: a damaged one is as good as none
+        return {}
+    return (
+        {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}
+    )
+
+
+def _remember(paths: Paths, **answers: str) -> None:
+    path = _answers_file(paths)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, answers)

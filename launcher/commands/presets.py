@@ -1,0 +1,74 @@
+"""`presets`, `show`, `validate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.paths import Paths
+    from launcher.preset import BrokenPreset, Preset
+
+
+def presets(paths: Paths, options: argparse.Namespace) -> int:
+    """List what is shipped and what is the user's own."""
+    from launcher.preset import list_presets
+    from launcher.ui import console
+
+    found = list_presets(paths)
+    if options.json:
+        console.write_json([preset_json(preset) for preset in found])
+    else:
+        console.show_presets(found)
+    return 0
+
+
+def show(paths: Paths, options: argparse.Namespace) -> int:
+    """Explain one preset: each value with its source."""
+    from launcher.preset import load_preset
+    from launcher.ui import console
+
+    preset = load_preset(paths, options.preset)
+    if options.json:
+        console.write_json(preset_json(preset))
+    else:
+        console.show_preset(preset)
+    return 0
+
+
+def validate(paths: Paths, options: argparse.Namespace) -> int:
+    """Check a preset file; all its errors come at once."""
+    from launcher.preset import load_preset
+    from launcher.ui import console
+
+    preset = load_preset(paths, str(Path(options.file)))
+    if options.json:
+        console.write_json({"valid": True, "name": preset.name})
+    else:
+        console.out(f"{options.file} is valid: {preset.title}")
+    return 0
+
+
+def preset_json(preset: Preset | BrokenPreset) -> dict[str, object]:
+    """A preset for programs; of a broken one its errors."""
+    from launcher.preset import Preset
+
+    if not isinstance(preset, Preset):
+        problems = [{"what": p.what, "where": p.where, "fix": p.fix} for p in preset.error.problems]
+        return {"name": preset.name, "error": preset.error.what, "problems": problems}
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "purpose": preset.purpose,
+        "min_vram_gib": preset.min_vram_gib,
+        "trainer": preset.trainer,
+        "chain": [str(path) for path in preset.chain],
+        "options": {
+            key: {"value": setting.value, "source": setting.source} for key, setting in preset.options.items()
+        },
+        "dataset": {
+            key: {"value": setting.value, "source": setting.source} for key, setting in preset.dataset.items()
+        },
+    }

@@ -1,0 +1,83 @@
+"""`train`: resolve, check, run, watch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.commands import common
+from launcher.errors import PreflightError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.paths import Paths
+    from launcher.plan import Plan
+
+
+def train(paths: Paths, options: argparse.Namespace) -> int:
+    """Train a LoRA from a preset."""
+    plan = plan_of(paths, options)
+    if options.dry_run:
+        return show(paths, plan, as_json=options.json)
+    common.check(paths, plan, force=options.force, yes=options.yes)
+    run = common.launch(paths, plan)
+    if options.json:
+        from launcher.ui import console
+
+        console.write_json({"run": run.folder.name, "folder": str(run.folder)})
+    if options.background:
+        return common.say_started(run, quiet=options.json)
+    return common.follow(paths, run, is_attended=common.has_terminal() and not options.json)
+
+
+def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
+    """The plan that the command line asks for; asks for the data folder where somebody can answer."""
+    from launcher.machine import look_at_machine
+    from launcher.plan import Request, resolve
+
+    data = options.data
+    if data is None and not _has_default(paths, "data"):
+        if options.yes or not common.has_terminal():
+            raise UsageError(
+                "There is nothing to train on yet", fix="give the folder with your images: --data DIR"
+            )
+        from launcher.ui import prompts
+
+        data = prompts.ask_path("Folder with your images", flag="--data", kind="folder")
+    request = Request(
+        preset=options.preset,
+        trainer=options.trainer,
+        model=Path(options.model) if options.model else None,
+        data=Path(data) if data else None,
+        name=options.name,
+        settings=tuple(options.settings),
+    )
+    return resolve(paths, request, look_at_machine())
+
+
+def _has_default(paths: Paths, key: str) -> bool:
+    from launcher.preset import load_settings
+
+    return key in load_settings(paths).defaults
+
+
+def show(paths: Paths, plan: Plan, *, as_json: bool) -> int:
+    """The dry run: the plan and the problems it would meet; nothing is written. 5 when it would not start."""
+    from launcher.machine import look_at_machine
+    from launcher.plan import plan_to_json
+    from launcher.preflight import check_plan
+    from launcher.ui import console
+
+    problems = check_plan(paths, plan, look_at_machine())
+    if as_json:
+        found = [
+            {"severity": p.severity.value, "what": p.what, "why": p.why, "fix": p.fix, "where": p.where}
+            for p in problems
+        ]
+        console.write_json({"plan": json.loads(plan_to_json(plan)), "problems": found})
+    else:
+        console.show_plan(plan)
+        console.show_problems(problems)
+    return PreflightError.exit_code if common.errors_of(problems) else 0
