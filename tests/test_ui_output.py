@@ -10,6 +10,7 @@ from rich.cells import cell_len
 
 from launcher.errors import InputError, Problem, Severity
 from launcher.events import Status
+from launcher.install.steps import StepEvent, StepState
 from launcher.preset import Setting
 from launcher.ui import console, dashboard, plan_view, tables
 from launcher.ui.palette import ASCII, FULL
@@ -214,34 +215,48 @@ def test_presets_and_the_broken_one(tmp_path):
 
 
 def step(state, title="Download torch", detail=""):
-    return SimpleNamespace(step="torch", title=title, state=state, detail=detail)
+    return StepEvent(step="torch", title=title, state=state, detail=detail, number=2, total=7)
 
 
 def test_installation_without_a_terminal(capsys):
+    events = (
+        step(StepState.BEGIN), step(StepState.PROGRESS, detail="812 MiB"), step(StepState.PROGRESS, detail="813 MiB"),
+        step(StepState.DONE), step(StepState.SKIPPED, "Verify"), step(StepState.FAILED, "Probe [red]", "no\x1b[2J"),
+    )  # fmt: skip
     with install_progress() as report:
-        for event in (
-            step("begin"),
-            step("done", detail="2.1 GB"),
-            step("skip", "Verify"),
-            step("fail", "Probe [red]", "no\x1b[2J"),
-        ):
+        for event in events:
             report(event)
     assert capsys.readouterr().out.splitlines() == [
-        "  Download torch: ...", "  Download torch: done (2.1 GB)", "  Verify: nothing to do", "  Probe [red]: FAILED (no?[2J)",
+        "  2/7 Download torch: ...", "      812 MiB", "  2/7 Download torch: done", "  2/7 Verify: nothing to do",
+        "  2/7 Probe [red]: FAILED (no?[2J)",
     ]  # fmt: skip
 
 
 def test_installation_on_a_terminal():
     stream = io.StringIO()
     steps = LiveSteps(console.make_console(stream, width=60))
-    steps.take(step("begin"))
-    steps.take(step("detail", detail="812 MiB of 2.1 GiB " * 8))
+    steps.take(step(StepState.BEGIN))
+    steps.take(step(StepState.PROGRESS, detail="812 MiB of 2.1 GiB " * 8))
     running = text_of(steps, 60)
-    assert "Download torch" in running
+    assert "2/7 Download torch" in running
     assert "812 MiB" in running
-    steps.take(step("done", detail="2.1 GiB"))
-    assert "Download torch  2.1 GiB" in stream.getvalue()
+    steps.take(step(StepState.DONE))
+    steps.take(step(StepState.FAILED, "Probe", "torch cannot be imported"))
+    assert [line.split()[1:] for line in stream.getvalue().splitlines()] == [
+        ["Download", "torch"],
+        ["Probe", "torch", "cannot", "be", "imported"],
+    ]
     assert text_of(steps, 60).strip() == ""
+
+
+def test_waiting_for_another_installation_is_shown():
+    steps = LiveSteps(console.make_console(io.StringIO(), width=70))
+    steps.take(
+        StepEvent(
+            step="wait", title="Waiting", state=StepState.PROGRESS, detail="another window is installing"
+        )
+    )
+    assert "Waiting  another window is installing" in text_of(steps, 70)
 
 
 class Polls:

@@ -75,15 +75,18 @@ def out(text: str = "", role: str = "text") -> None:
 
 def show(renderable: RenderableType) -> None:
     """Print anything that rich can draw, below an empty line; a pipe gets no blanks at line ends."""
-    console = get_console()
-    if is_tty(sys.stdout):
+    _draw(renderable, sys.stdout, get_console())
+
+
+def _draw(renderable: RenderableType, stream: TextIO, console: Console) -> None:
+    if is_tty(stream):
         console.print()
         console.print(renderable)
         return
     with console.capture() as captured:
         console.print(renderable)
     lines = [line.rstrip() for line in captured.get().splitlines()]
-    write_text(sys.stdout, "\n".join(["", *lines, ""]))
+    write_text(stream, "\n".join(["", *lines, ""]))
 
 
 def write_json(value: object) -> None:
@@ -102,11 +105,9 @@ def show_error(error: LauncherError) -> None:
     )
     problems = error.problems if isinstance(error, InputError) else ()
     glyphs = look_at_terminal(sys.stderr).glyphs
-    console.print()
     if problems:
-        console.print(problem_list(problems, glyphs))
-        console.print()
-    console.print(problem_list([problem], glyphs))
+        _draw(problem_list(problems, glyphs), sys.stderr, console)
+    _draw(problem_list([problem], glyphs), sys.stderr, console)
 
 
 def show_problems(problems: Iterable[Problem]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from launcher.ui import console, formats
 from launcher.ui.formats import clean, fit
@@ -16,23 +16,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
+    from launcher.install.steps import StepEvent
+
 FRAMES = {"full": "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "blocks": "|/-\\", "ascii": "|/-\\"}
 FRAMES_PER_S = 8
 DETAIL_EVERY_S = 5.0  # of a download's progress, where there is no terminal
 WORTH_TELLING_S = 2.0
-
-
-class StepEvent(Protocol):
-    """What the installer reports: a step that begins, ends, is not needed, fails, or says how far it is."""
-
-    @property
-    def step(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def detail(self) -> str: ...
 
 
 @contextmanager
@@ -50,29 +39,30 @@ def install_progress() -> Iterator[Callable[[StepEvent], None]]:
 
 
 class PlainSteps:
-    """One line for each begin and each end; details not more often than every few seconds."""
+    """One line for each begin and each end; what is being done not more often than every few seconds."""
 
     def __init__(self) -> None:
-        self._told = 0.0
+        self._told = -DETAIL_EVERY_S
 
     def take(self, event: StepEvent) -> None:
-        words = {"begin": "...", "done": "done", "skip": "nothing to do", "fail": "FAILED"}
-        detail = clean(event.detail or "")
-        if event.state == "detail":
-            if time.monotonic() - self._told < DETAIL_EVERY_S:
-                return
-            self._told = time.monotonic()
-            self._write(f"    {detail}")
+        words = {"begin": "...", "done": "done", "skipped": "nothing to do", "failed": "FAILED"}
+        state, detail = event.state.value, clean(event.detail)
+        if state == "progress":
+            if time.monotonic() - self._told >= DETAIL_EVERY_S:
+                self._told = time.monotonic()
+                self._write(f"      {detail}")
             return
-        self._told = time.monotonic()
-        self._write(
-            f"  {clean(event.title)}: {words.get(event.state, event.state)}{f' ({detail})' if detail else ''}"
-        )
+        tail = f" ({detail})" if detail else ""
+        self._write(f"  {_number(event)}{clean(event.title)}: {words.get(state, state)}{tail}")
 
     @staticmethod
     def _write(line: str) -> None:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
+
+
+def _number(event: StepEvent) -> str:
+    return f"{event.number}/{event.total} " if event.total else ""
 
 
 class LiveSteps:
@@ -82,35 +72,37 @@ class LiveSteps:
         self.console = rich_console
         self._glyphs = look_at_terminal(sys.stdout).glyphs
         self._title = ""
+        self._number = ""
         self._detail = ""
         self._began = time.monotonic()
 
     def take(self, event: StepEvent) -> None:
-        detail = clean(event.detail or "")
-        if event.state == "begin":
-            self._title, self._detail, self._began = clean(event.title), detail, time.monotonic()
-        elif event.state == "detail":
+        state, detail = event.state.value, clean(event.detail)
+        if state == "begin":
+            self._began = time.monotonic()
+            self._title, self._number, self._detail = clean(event.title), _number(event), detail
+        elif state == "progress":
+            self._title = self._title or clean(
+                event.title
+            )  # waiting for another window begins with its progress
             self._detail = detail
         else:
-            self._finish(clean(event.title), event.state, detail)
+            self._finish(clean(event.title), state, detail)
 
     def _finish(self, title: str, state: str, detail: str) -> None:
         from rich.text import Text
 
         sign, role = {
             "done": (self._glyphs.tick, "good"),
-            "skip": (self._glyphs.tick, "muted"),
-            "fail": (self._glyphs.cross, "bad"),
+            "skipped": (self._glyphs.tick, "muted"),
+            "failed": (self._glyphs.cross, "bad"),
         }.get(state, (self._glyphs.dot, "accent"))
         seconds = time.monotonic() - self._began
         took = formats.duration(seconds) if state == "done" and seconds >= WORTH_TELLING_S else ""
-        remark = detail or took
+        remark = f"  {detail or took}".rstrip()
         self.console.print(
             Text.assemble(
-                "  ",
-                (f"{sign} ", role),
-                (title, "muted" if state == "skip" else ""),
-                (f"  {remark}", "muted"),
+                "  ", (f"{sign} ", role), (title, "muted" if state == "skipped" else ""), (remark, "muted")
             )
         )
         self._title = self._detail = ""
@@ -124,11 +116,12 @@ class LiveSteps:
         seconds = time.monotonic() - self._began
         turn = frames[int(seconds * FRAMES_PER_S) % len(frames)]
         took = f"  {formats.duration(seconds)}" if seconds >= WORTH_TELLING_S else ""
-        room = max(options.max_width - len(self._title) - len(took) - 8, 0)
+        begin = f"{self._number}{self._title}"
+        room = max(options.max_width - formats.cells(begin) - len(took) - 8, 0)
         yield Text.assemble(
             "  ",
             (f"{turn} ", "accent"),
-            self._title,
+            begin,
             (f"  {fit(self._detail, room, self._glyphs.ellipsis)}", "muted"),
             (took, "muted"),
             no_wrap=True,
