@@ -50,3 +50,102 @@ def training_python():
     if not python.exists():
         pytest.skip("no training environment here: python setup_env.py install")
     return python
+
+
+class StandinRuns:
+    """Real runs of a trainer of two layers (tests/standin.py): supervisor, accelerate and shim, some seconds each."""
+
+    def __init__(self, paths):
+        self.paths = paths
+
+    def plan(self, *settings, name="style 訓練"):
+        from launcher.machine import look_at_machine
+        from launcher.plan import Request, resolve
+
+        data = ROOT / "launcher" / "demo" / "images"
+        words = (
+            "max_train_steps=10",
+            "sample_every_n_steps=5",
+            "save_every_n_steps=4",
+            "save_state=true",
+            *settings,
+        )
+        request = Request(preset="demo", trainer="standin", data=data, name=name, settings=words)
+        return resolve(self.paths, request, look_at_machine())
+
+    def launch(self, *settings, name="style 訓練"):
+        from launcher.run import create_run, start_run
+
+        run = create_run(self.paths, self.plan(*settings, name=name))
+        start_run(self.paths, run)
+        return run
+
+    def events(self, run, kind):
+        from launcher.events import read_events
+
+        return [event for event, _ in read_events(run.events) if event["type"] == kind]
+
+    def wait_for(self, run, kind, *, timeout_s=90.0):
+        """The first event of a kind."""
+        from launcher.process import wait_until
+
+        assert wait_until(lambda: self.events(run, kind), timeout_s=timeout_s), log_of(run)
+        return self.events(run, kind)[0]
+
+    def wait_for_end(self, run, *, timeout_s=120.0):
+        """The record of the run when all its processes are gone."""
+        from launcher.history import load_run
+        from launcher.process import wait_until
+
+        is_over = wait_until(lambda: not load_run(run.folder).status.is_live, timeout_s=timeout_s)
+        assert is_over, log_of(run)
+        return load_run(run.folder)
+
+    def kill(self, process):
+        """SIGKILL, and wait until it is gone."""
+        from launcher.process import wait_until
+
+        found = process.find()
+        if found:
+            found.kill()
+        assert wait_until(lambda: not process.is_alive, timeout_s=10)
+
+
+def log_of(run):
+    """What to read when a test fails."""
+    files = [path for path in (run.log, run.events, run.state_json) if path.exists()]
+    return "\n".join(
+        f"--- {path.name}\n{path.read_text(encoding='utf-8', errors='replace')[-3000:]}" for path in files
+    )
+
+
+@pytest.fixture
+def standin(tmp_path, paths, training_python, monkeypatch):
+    """Runs of the stand-in trainer, known to the launcher by that name for the length of a test."""
+    from launcher import trainers
+    from launcher.paths import RunPaths
+    from launcher.process import stop_tree
+    from launcher.run import training_processes
+
+    root = tmp_path / "root"
+    paths = Paths(root=root, home=paths.home, shipped=ROOT)
+    paths.trainer("standin").mkdir(parents=True)
+    paths.trainer_venv("standin").symlink_to(training_python.parent.parent, target_is_directory=True)
+    paths.accelerate_config("standin").write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nuse_cpu: true\n"
+    )
+    monkeypatch.setitem(trainers.TRAINERS, "standin", standin_trainer)
+    yield StandinRuns(paths)
+    for state in paths.runs.glob("*/state.json"):
+        stop_tree(training_processes(RunPaths(folder=state.parent)), terminate_s=0.1)
+
+
+def standin_trainer(paths):
+    """What the launcher would know of the stand-in."""
+    from launcher.trainers import Trainer, load_options
+
+    script = ROOT / "tests" / "standin.py"
+    return Trainer(
+        name="standin", title="stand-in", commit=None, script=script, cwd=None, trainer_class="StandinTrainer",
+        options=load_options(paths), honoured=None,
+    )  # fmt: skip

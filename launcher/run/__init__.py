@@ -19,7 +19,15 @@ from launcher.run.supervisor import STOP_GRACE_S, supervise
 if TYPE_CHECKING:
     from launcher.paths import Paths, RunPaths
 
-__all__ = ["check_resumable", "create_run", "request_pause", "request_stop", "start_run", "supervise"]
+__all__ = [
+    "check_resumable",
+    "create_run",
+    "request_pause",
+    "request_stop",
+    "start_run",
+    "supervise",
+    "training_processes",
+]
 
 START_TIMEOUT_S = 60.0  # a cold disk with a virus scanner; the usual wait is some tenths of a second
 
@@ -30,9 +38,7 @@ def start_run(paths: Paths, run: RunPaths) -> ProcessId:
     Raises:
         RunError: the run was started before, or the supervisor cannot start.
     """
-    state = read_state(run)
-    if state.supervisor or state.status is not Status.PENDING:
-        raise RunError(f"{run.folder.name} was started before", fix=f"launcher watch {run.folder.name}")
+    _claim_start(run)
     argv = [sys.executable, "-X", "utf8", "-m", "launcher", "_supervise", str(run.folder)]
     # cwd, not PYTHONPATH, makes the package importable: a variable would reach into the training environment.
     env = {HOME_VARIABLE: str(paths.home), "PYTHONSAFEPATH": None}
@@ -48,6 +54,18 @@ def start_run(paths: Paths, run: RunPaths) -> ProcessId:
     }:  # 0 and 1 are ends of a training, the others of the start
         raise RunError(f"{run.folder.name} could not be started", why=_last_lines(run), where=str(run.log))
     return supervisor
+
+
+def _claim_start(run: RunPaths) -> None:
+    """A run is started once; the file that only one can make outlives a launcher that is killed right here."""
+    state = read_state(run)
+    refusal = RunError(f"{run.folder.name} was started before", fix=f"launcher watch {run.folder.name}")
+    if state.supervisor or state.status is not Status.PENDING:
+        raise refusal
+    try:
+        (run.folder / ".started").open("x").close()
+    except FileExistsError:
+        raise refusal from None
 
 
 def request_pause(run: RunPaths) -> None:
@@ -74,11 +92,17 @@ def request_stop(run: RunPaths, *, grace_s: float = STOP_GRACE_S) -> None:
     if supervisor is not None and supervisor.is_alive:
         return
     if not wait_until(lambda: not is_run_alive(run), timeout_s=grace_s, poll_s=0.2):
-        stop_tree(_training_processes(run))
+        stop_tree(training_processes(run))
 
 
-def _training_processes(run: RunPaths) -> list[ProcessId]:
-    known = (read_state(run).trainer_process, Tally.glance(run).process)
+def training_processes(run: RunPaths) -> list[ProcessId]:
+    """What may live of a run: supervisor, accelerate and the training itself.
+
+    Raises:
+        RunError: the folder is no run.
+    """
+    state = read_state(run)
+    known = (state.supervisor, state.trainer_process, Tally.glance(run).process)
     return [process for process in known if process is not None]
 
 

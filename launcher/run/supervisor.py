@@ -133,7 +133,7 @@ class Supervisor:
 
     def _end_what_should_be_over(self, now: float) -> None:
         """Stop the tree: asked to and not obeyed in time, ended but not gone, or working into a deleted folder."""
-        self._gone_since = None if self._run.folder.is_dir() else self._gone_since or now
+        self._gone_since = None if self._run.plan.exists() else self._gone_since or now
         is_gone = self._gone_since is not None and now - self._gone_since > GONE_S
         ended_at = self._tally.ended_at
         is_hanging = ended_at is not None and time.time() - ended_at > TEARDOWN_S
@@ -149,7 +149,8 @@ class Supervisor:
     def _record(self, state: RunState) -> None:
         """Remember and write; what cannot be written now (disk full) is written with the next change."""
         try:
-            write_state(self._run, state)
+            if self._run.plan.exists():  # a trainer makes its output folder anew: the run is still deleted
+                write_state(self._run, state)
         except OSError:
             self._recorded = 0.0
         self._state = state
@@ -167,12 +168,12 @@ class Supervisor:
             last_save=tally.last_save or self._state.last_save,
         )
         for _ in range(LAST_WRITES):
+            if not self._run.plan.exists():
+                break
             try:
                 write_state(self._run, final)
                 break
             except OSError:
-                if not self._run.folder.is_dir():
-                    break
                 time.sleep(1)
         return 1 if status in {Status.FAILED, Status.INTERRUPTED} else 0
 
