@@ -89,6 +89,8 @@ def test_caching_shows_its_own_progress():
     text = "\n".join(screen(views.caching(), 80, 24))
     assert "caching latents 12 / 40" in text
     assert "30.0 %" in text
+    assert "✓ loading the base model   9 s" in text
+    assert "● caching latents" in text
 
 
 def test_no_gpu_leaves_its_cells_out():

@@ -188,8 +188,12 @@ def test_first_screen_says_what_to_do_first():
     from launcher.ui import menu
 
     view = menu.MenuView(version="0.1.0", not_ready="the environment is missing")
-    assert "The environment is missing." in text_of(menu.first_screen(view, palette.FULL))
+    assert "Welcome. The training environment comes first." in text_of(menu.first_screen(view, palette.FULL))
     assert menu.entries(view)[0].value.kind == "install"
+    later = menu.MenuView(
+        version="0.1.0", not_ready="the versions have changed", recent=tuple(views.records())
+    )
+    assert "The versions have changed." in text_of(menu.first_screen(later, palette.FULL))
     ready = menu.MenuView(version="0.1.0")
     assert [entry.value.kind for entry in menu.entries(ready)] == ["demo", "train", "check-up", "quit"]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from launcher.events import Status
-from launcher.monitor import Failure, RunView, Sample, Save, State, Warn
+from launcher.monitor import Failure, RunView, Sample, Save, Span, State, Warn
 
 NOW = 1_790_001_200.0
 HOSTILE = "[red]x[/red] \x1b[2J\x07\r\n\u202e訓練データ" + "長" * 60
@@ -46,7 +46,10 @@ def caching():
     nothing = dict.fromkeys(
         ("loss", "avg_loss", "epoch", "seconds_per_step", "eta_s", "last_save", "last_state", "last_sample")
     )
-    return replace(running(), phase="cache_latents", phase_progress=(12, 40), step=0, **empty, **nothing)
+    loaded = Span(name="load_models", seconds=9.0, peak_vram_mib=None, peak_ram_mib=8100.0)
+    return replace(
+        running(), phase="cache_latents", phase_progress=(12, 40), step=0, spans=(loaded,), **empty, **nothing
+    )
 
 
 def failed():

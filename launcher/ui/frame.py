@@ -92,7 +92,7 @@ def _narrow(view: RunView, pen: parts.Pen, height: int) -> list[Text]:
     chart = (
         parts.loss_chart(view, pen, min(room - gaps, MOST_CHART))
         or parts.loss_chart(view, pen, min(room, MOST_CHART))
-        or parts.loss_line(view, pen)[: max(room, 0)]
+        or (parts.loss_line(view, pen) or parts.preparation(view, pen))[: max(room, 0)]
     )
     blocks = [head.lines, progress.lines, chart, meters.lines, [*files.lines, *messages.lines]]
     return _stack([block for block in blocks if block], height - 1)
@@ -108,9 +108,10 @@ def _wide(view: RunView, pen: parts.Pen, height: int) -> list[Text]:
         right += [*([spans()] if right and block else []), *block]
     main = pen.narrowed(pen.width - SIDE_WIDTH - GAP)
     has_second = rows >= TWO_CHARTS and len(view.lrs) > 1
-    left = parts.loss_chart(
-        view, main, min(rows * 2 // 3 if has_second else rows, MOST_CHART)
-    ) or parts.loss_line(view, main)
+    left = parts.loss_chart(view, main, min(rows * 2 // 3 if has_second else rows, MOST_CHART)) or [
+        *parts.loss_line(view, main),
+        *parts.preparation(view, main),
+    ]
     if has_second:
         left += [spans(), *parts.rate_chart(view, main, min(rows - len(left) - 1, MOST_CHART // 2))]
     return [*top, *beside(left[:rows], right[:rows], main.width, GAP, pen.glyphs)]

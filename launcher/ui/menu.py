@@ -69,14 +69,14 @@ def first_screen(view: MenuView, glyphs: Glyphs, now: float | None = None) -> li
 
 
 def _guidance(view: MenuView, glyphs: Glyphs) -> Iterator[ink.Line]:
-    if view.not_ready is not None:
-        yield ink.line(MARGIN, (glyphs.ring, "warn"), " ", _sentence(view.not_ready))
-        if view.is_first_time:
-            yield ink.line(
-                MARGIN,
-                "  ",
-                ("Welcome. One set-up comes first; it is done once and needs no answers.", "muted"),
-            )
+    if view.not_ready is not None and view.is_first_time:
+        yield ink.line(MARGIN, (glyphs.ring, "warn"), " Welcome. The training environment comes first.")
+        yield ink.line(
+            MARGIN, "  ", ("It is set up once, by itself, and everything stays in this folder.", "muted")
+        )
+    elif view.not_ready is not None:
+        yield ink.line(MARGIN, (glyphs.ring, "warn"), " The training environment is not ready.")
+        yield ink.line(MARGIN, "  ", (_sentence(view.not_ready), "muted"))
     elif view.is_first_time:
         yield ink.line(MARGIN, (glyphs.dot, "good"), " Ready. Nothing has been trained yet.")
         yield ink.line(

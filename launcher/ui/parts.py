@@ -73,7 +73,7 @@ def status_word(view: RunView) -> tuple[str, str]:
         return word, role
     if not view.phase and view.step > view.resumed_step:
         return PHASES["train_loop"], role
-    return PHASES.get(view.phase, view.phase.replace("_", " ")), role
+    return phase_words(view.phase), role
 
 
 def progress(view: RunView, pen: Pen) -> list[Text]:
@@ -110,6 +110,32 @@ def _left(view: RunView, pen: Pen) -> Text:
         return spans()
     until = f", until {formats.until(view.eta_s, pen.now)}" if pen.width >= TWO_METERS else ""
     return spans((formats.duration(view.eta_s), "strong"), (f" left{until}", "muted"))
+
+
+def preparation(view: RunView, pen: Pen) -> list[Text]:
+    """Until the first loss comes: what has been done so far, and what is being done."""
+    if view.loss is not None or not view.status.is_live:
+        return []
+    lines = [
+        spans(
+            (f"{pen.glyphs.tick} ", "good"),
+            (phase_words(span.name), "text"),
+            (f"   {formats.duration(span.seconds)}", "muted"),
+        )
+        for span in view.spans
+    ]
+    if view.phase == "train_loop":
+        lines.append(
+            spans((f"{pen.glyphs.dot} ", "accent"), ("the first step, which takes the longest", "text"))
+        )
+    elif view.phase:
+        lines.append(spans((f"{pen.glyphs.dot} ", "accent"), (phase_words(view.phase), "text")))
+    return [crop(line, pen.width, pen.glyphs) for line in lines]
+
+
+def phase_words(name: str) -> str:
+    """A phase as a person says it."""
+    return PHASES.get(name, name.replace("_", " "))
 
 
 def loss_line(view: RunView, pen: Pen) -> list[Text]:
