@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 
 from launcher.ui import parts
+from launcher.ui.meters import meters
 from launcher.ui.palette import FULL, Glyphs
-from launcher.ui.sheet import beside, crop, spans
+from launcher.ui.sheet import Pen, beside, crop, spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,7 @@ def compose(
     is_full_screen: bool = False,
 ) -> list[Text]:
     """The lines of `render`."""
-    pen = parts.Pen(width=width - 2 * MARGIN, glyphs=glyphs, now=time.time() if now is None else now)
+    pen = Pen(width=width - 2 * MARGIN, glyphs=glyphs, now=time.time() if now is None else now)
     arrange = _wide if width >= WIDE and height >= LEAST_WIDE_HEIGHT else _narrow
     lines = arrange(view, pen, height - 1)[: max(height - 1, 0)]
     missing = height - 1 - len(lines)
@@ -77,16 +78,16 @@ def compose(
     return [crop(spans(" " * MARGIN).append_text(line), width, glyphs) for line in lines]
 
 
-def _narrow(view: RunView, pen: parts.Pen, height: int) -> list[Text]:
+def _narrow(view: RunView, pen: Pen, height: int) -> list[Text]:
     """Everything below each other; the chart takes what is left."""
     head = Section(parts.head(view, pen), 1)
     progress = Section(parts.progress(view, pen), 2)
-    meters = Section(parts.meters(view, pen), 2)
+    machine = Section(meters(view, pen), 2)
     files = Section(parts.files(view, pen), 1)
     messages = Section(parts.messages(view, pen), 5 if parts.has_failed(view) else 1)
-    sections = [head, progress, meters, files, messages]
-    _shrink([files, messages, head, meters], sections, height - LEAST_CHART)
-    _shrink([files, messages, meters, progress], sections, height, to=0)
+    sections = [head, progress, machine, files, messages]
+    _shrink([files, messages, head, machine], sections, height - LEAST_CHART)
+    _shrink([files, messages, machine, progress], sections, height, to=0)
     room = height - sum(len(section.lines) for section in sections)
     gaps = 5 if room - 5 >= GOOD_CHART else 3
     chart = (
@@ -94,17 +95,17 @@ def _narrow(view: RunView, pen: parts.Pen, height: int) -> list[Text]:
         or parts.loss_chart(view, pen, min(room, MOST_CHART))
         or (parts.loss_line(view, pen) or parts.preparation(view, pen))[: max(room, 0)]
     )
-    blocks = [head.lines, progress.lines, chart, meters.lines, [*files.lines, *messages.lines]]
+    blocks = [head.lines, progress.lines, chart, machine.lines, [*files.lines, *messages.lines]]
     return _stack([block for block in blocks if block], height - 1)
 
 
-def _wide(view: RunView, pen: parts.Pen, height: int) -> list[Text]:
+def _wide(view: RunView, pen: Pen, height: int) -> list[Text]:
     """Charts on the left, numbers on the right, head and progress above both."""
     top = [*parts.head(view, pen), spans(), *parts.progress(view, pen), spans()]
     rows = height - len(top) - 1
     side = pen.narrowed(SIDE_WIDTH)
     right: list[Text] = []
-    for block in (parts.meters(view, side), parts.files(view, side), parts.messages(view, side)):
+    for block in (meters(view, side), parts.files(view, side), parts.messages(view, side)):
         right += [*([spans()] if right and block else []), *block]
     main = pen.narrowed(pen.width - SIDE_WIDTH - GAP)
     has_second = rows >= TWO_CHARTS and len(view.lrs) > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from launcher.events import Status
@@ -11,13 +10,13 @@ from launcher.ui import formats
 from launcher.ui.advice import error_advice, next_step
 from launcher.ui.formats import fit_middle
 from launcher.ui.menu import STATUS_WORDS
-from launcher.ui.sheet import bar, beside, chart, crop, join, level_role, spans, spread
+from launcher.ui.sheet import bar, chart, crop, join, spans, spread
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from launcher.monitor import RunView
-    from launcher.ui.palette import Glyphs
+    from launcher.ui.sheet import Pen
 
 PHASES = {
     "": "starting",
@@ -30,21 +29,7 @@ PHASES = {
     "save_state": "saving a state",
 }
 QUIET_S = 90  # without news for longer than this (and 20 steps) the picture says so
-TWO_METERS = 70  # columns from which meters stand side by side
-METER_LABEL = 6
-METER_REMARK = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pen:
-    """How to draw: columns, signs, and the moment that ages are counted from."""
-
-    width: int
-    glyphs: Glyphs
-    now: float
-
-    def narrowed(self, width: int) -> Pen:
-        return replace(self, width=width)
+ROOMY = 70  # columns from which there is room for the hour of the end
 
 
 def head(view: RunView, pen: Pen) -> list[Text]:
@@ -108,7 +93,7 @@ def _left(view: RunView, pen: Pen) -> Text:
         return spans((f"no news for {formats.duration(quiet)}", "warn"))
     if view.eta_s is None or not view.status.is_live or view.phase_progress:
         return spans()
-    until = f", until {formats.until(view.eta_s, pen.now)}" if pen.width >= TWO_METERS else ""
+    until = f", until {formats.until(view.eta_s, pen.now)}" if pen.width >= ROOMY else ""
     return spans((formats.duration(view.eta_s), "strong"), (f" left{until}", "muted"))
 
 
@@ -170,68 +155,6 @@ def rate_chart(view: RunView, pen: Pen, rows: int) -> list[Text]:
     """The learning rate over the steps."""
     lines = chart(view.lrs, (), (pen.width, rows - 1), formats.rate, pen.glyphs) if rows > 3 else []
     return [spans(("learning rate", "muted")), *lines] if lines else []
-
-
-def meters(view: RunView, pen: Pen) -> list[Text]:
-    """Memory of card and computer as bars, temperature, power, disk. Without a card its cells are left out.
-
-    Of a run that has ended only the peak: how warm the card was then is no news, and the disk has changed since.
-    """
-    if not view.status.is_live:
-        if view.vram_peak_mib is None:
-            return []
-        return [_meter("VRAM", view.vram_peak_mib, view.vram_total_mib, "peak", pen) or spans()]
-    is_double = pen.width >= TWO_METERS
-    half = pen.narrowed((pen.width - 4) * 3 // 5 if is_double else pen.width)
-    left = [
-        _meter("VRAM", view.vram_used_mib, view.vram_total_mib, _peak("peak", view.vram_peak_mib), half),
-        _meter("RAM", view.ram_used_mib, view.ram_total_mib, _peak("run", view.ram_mib), half),
-    ]
-    bars = [line for line in left if line is not None]
-    facts = [line for line in (_gpu(view, pen), _disk(view)) if line is not None]
-    if is_double and bars:
-        rows = beside(bars, facts, half.width, 4, pen.glyphs)
-    else:
-        is_short = sum(line.cell_len + 3 for line in facts) <= pen.width
-        rows = [*bars, *([join(facts, pen.width)] if facts and is_short else facts)]
-    return [crop(line, pen.width, pen.glyphs) for line in rows]
-
-
-def _peak(word: str, mib: float | None) -> str:
-    return "" if mib is None else f"{word} {formats.gib(mib)}"
-
-
-def _meter(label: str, used: float | None, total: float | None, remark: str, pen: Pen) -> Text | None:
-    if used is None or not total:
-        return spans((f"{label:<{METER_LABEL}}", "muted"), (remark, "text")) if remark else None
-    amount = f"{formats.gib(used):>4} / {formats.gib(total):>4} GiB"
-    tail = f"  {remark:<{METER_REMARK}}"
-    line = spans((f"{label:<{METER_LABEL}}", "muted"), (f"{amount}  ", "text"))
-    room = pen.width - line.cell_len - len(tail)
-    if room >= 6:
-        line.append_text(bar(used / total, min(room, 24), pen.glyphs, level_role(used / total)))
-    return crop(line.append(tail, "muted"), pen.width, pen.glyphs)
-
-
-def _gpu(view: RunView, pen: Pen) -> Text | None:
-    facts = [
-        "" if view.temperature_c is None else f"{view.temperature_c:.0f} {pen.glyphs.degree}",
-        "" if view.power_w is None else f"{view.power_w:.0f} W",
-        "" if view.utilisation_pct is None else f"{view.utilisation_pct:.0f} %",
-    ]
-    if not any(facts):
-        return None
-    line = spans(
-        (f"{'GPU':<{METER_LABEL}}", "muted"), f" {pen.glyphs.between} ".join(fact for fact in facts if fact)
-    )
-    return line.append(f"  slowed: {formats.clean(view.throttle)}", "warn") if view.throttle else line
-
-
-def _disk(view: RunView) -> Text | None:
-    if view.disk_free_mib is None:
-        return None
-    role = "bad" if view.disk_free_mib < 2048 else "text"
-    return spans((f"{'disk':<{METER_LABEL}}", "muted"), (f"{formats.amount(view.disk_free_mib)} free", role))
 
 
 def files(view: RunView, pen: Pen) -> list[Text]:

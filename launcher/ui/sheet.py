@@ -5,6 +5,7 @@ rich's tables measure and wrap on every frame; lines of known width are drawn in
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 LABEL_WIDTH = 8  # columns left of a chart's axis
 FULL_PART, HIGH_PART = 0.97, 0.90  # of a memory: from here on it is an alarm, or a warning
 GREATEST_PLOT = 400  # columns; beyond, more dots tell nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pen:
+    """How to draw: columns, signs, and the moment that ages are counted from."""
+
+    width: int
+    glyphs: Glyphs
+    now: float
+
+    def narrowed(self, width: int) -> Pen:
+        return replace(self, width=width)
 
 
 def spans(*parts: str | tuple[str, str]) -> Text:
