@@ -114,6 +114,11 @@ def test_a_resumable_end_names_the_command(status):
     assert "launcher resume cyanotype" in screen(views.ended(status), 80, 24)[-1]
 
 
+def test_a_name_with_blanks_is_quoted():
+    view = replace(views.ended(Status.PAUSED), name="aki style")
+    assert screen(view, 80, 24)[-1].endswith('launcher resume "aki style"')
+
+
 def test_success_points_to_the_report():
     assert "launcher report cyanotype" in screen(views.ended(Status.SUCCEEDED), 80, 24)[-1]
 

@@ -32,11 +32,12 @@ def error_advice(failure: Failure) -> str:
 
 def next_step(status: Status, name: str, *, can_resume: bool = True) -> tuple[str, str]:
     """How it stands (words) and the command to go on with ("" when nothing is left to do)."""
-    resume = f"launcher resume {name}"
+    word = f'"{name}"' if " " in name else name  # understood by cmd, PowerShell and sh alike
+    resume = f"launcher resume {word}"
     if status in {Status.PENDING, Status.RUNNING}:
         return "", ""
     if status is Status.SUCCEEDED:
-        return "Finished. The report shows curves and samples:", f"launcher report {name} --open"
+        return "Finished. The report shows curves and samples:", f"launcher report {word} --open"
     words = {
         Status.PAUSED: "Paused.",
         Status.CANCELLED: "Stopped.",
