@@ -132,22 +132,26 @@ def _parse(text: str, label: str) -> dict[str, Any]:
         place = AT_LINE.search(str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         raise refuse(
-            f"the file is not TOML: line {line}: {message}", fix=_advice(text, line), where=f"{label}:{line}"
+            f"the file is not TOML: line {line}: {message}",
+            fix=_advice(text, line, message),
+            where=f"{label}:{line}",
         ) from error
     return tables
 
 
-def _advice(text: str, line: int) -> str:
+def _advice(text: str, line: int, message: str) -> str:
     """What is usually wrong with such a line."""
     lines = text.split("\n")
     wrong = lines[line - 1] if line <= len(lines) else ""
     if not LIKE_TOML.search(text):
         return "a preset has lines such as `learning_rate = 1e-4` below `[options]`; start from a copy of a shipped one"
+    if "overwrite" in message or "twice" in message:
+        return "this key or table stands twice: keep one of them"
     if "\\" in wrong:
         return "write paths in 'single quotes', or with / instead of \\"
     value = wrong.partition("=")[2].partition("#")[0].strip()
     if value in {"True", "False", "yes", "no", "on", "off"}:
         return "flags are written true or false, in small letters"
-    if value and value[0].isalpha():
+    if value and value[0].isalpha() and value not in {"true", "false", "inf", "nan"}:
         return f'texts stand in quotes: "{value}"'
     return "look for a missing quote, bracket or = in this line or the one above"
