@@ -112,7 +112,7 @@ def test_a_finished_run(run, report):
     assert "presets/style-8gb.toml:14" in page.text
     assert "compute capability 8.6 has bfloat16" in page.text
     assert "To go on from here" not in page.text
-    assert "This was a rehearsal" in page.text
+    assert "This is a rehearsal" in page.text
 
 
 def test_no_temporary_file_stays(run, report):

@@ -57,6 +57,8 @@ def step_figures(views: Sequence[RunView]) -> tuple[Figure, ...]:
         ("Seconds per step", "s", tuple(view.step_times for view in views), words.number),
     ):
         pieces = _until(curves, ends)
+        if write is words.learning_rate:  # a resume continues the schedule: no gap where nothing happened
+            pieces = (tuple(point for piece in pieces for point in piece),)
         if any(pieces):
             figures.append(
                 _plain_figure(title, unit, pieces, marks=silent, write=write, x=_step_axis(pieces))
