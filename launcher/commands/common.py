@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from launcher.plan import Plan
 
 
+SETTLE_S = 20.0
+
+
 def has_terminal() -> bool:
     """Whether somebody can answer: both directions must be a terminal."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
@@ -94,8 +97,11 @@ def conclude(paths: Paths, run: RunPaths) -> int:
         TrainingError: the run ended without its result.
     """
     from launcher.history import load_run
+    from launcher.process import wait_until
     from launcher.ui import console
 
+    # The training's last word comes some tenths of a second before its supervisor's.
+    wait_until(lambda: not load_run(run.folder).status.is_live, timeout_s=SETTLE_S)
     record = load_run(run.folder)
     report = write_report(paths, record)
     if record.status is Status.SUCCEEDED:

@@ -114,12 +114,9 @@ def _watch(paths: Paths, run: str | None) -> None:
 
 def _history(paths: Paths, _run: str | None) -> None:
     from launcher.history import list_runs
-    from launcher.ui import console
     from launcher.ui.menu import pick_run
 
-    records = list_runs(paths, limit=RECENT)
-    console.show_runs(records)
-    chosen = pick_run(records)
+    chosen = pick_run(list_runs(paths, limit=RECENT))
     if chosen is not None:
         carry_out(paths, chosen)
 
