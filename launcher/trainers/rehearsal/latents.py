@@ -48,18 +48,10 @@ def encode(pixels: torch.Tensor) -> torch.Tensor:
 
 def decode(latents: torch.Tensor) -> torch.Tensor:
     """Latents (4, h, w) to pixels (3, 16 h, 16 w) in -1..1; smooth, because only means were kept."""
-    values = latents.float().cpu() / _SCALES[:, None, None]
-    bright, slope, colours = values[:1], values[3:], values[1:3]
-    rows = torch.stack([bright + slope, bright - slope], dim=2).flatten(1, 2)  # (1, 2 h, w)
-    height, width = latents.shape[1] * PATCH * 2, latents.shape[2] * PATCH * 2
-    planes = [
-        torch.nn.functional.interpolate(
-            plane[None], size=(height, width), mode="bicubic", align_corners=False
-        )[0]
-        for plane in (rows, colours)
-    ]
-    mixed = torch.einsum("ck,khw->chw", torch.linalg.inv(_COLOURS), torch.cat(planes))
-    return mixed.clamp(-1, 1)
+    colours = (latents.float().cpu() / _SCALES[:, None, None])[:3]
+    size = [side * PATCH * 2 for side in latents.shape[1:]]
+    planes = torch.nn.functional.interpolate(colours[None], size=size, mode="bicubic", align_corners=False)[0]
+    return torch.einsum("ck,khw->chw", torch.linalg.inv(_COLOURS), planes).clamp(-1, 1)
 
 
 def encode_file(path: Path, bucket: Size) -> dict[str, torch.Tensor]:

@@ -52,7 +52,7 @@ def compute_loss(
     noisy = schedule.add_noise(batch["latents"], chance.noise, chance.timesteps)
     target = schedule.get_velocity(batch["latents"], chance.noise, chance.timesteps)
     predicted = predict(unet, noisy, chance.timesteps, batch)
-    loss = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+    loss = (predicted - target).square().mean(dim=(1, 2, 3))
     if min_snr_gamma:
         loss = loss * snr_weights(schedule, chance.timesteps, min_snr_gamma)
     return loss.mean()

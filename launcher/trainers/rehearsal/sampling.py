@@ -118,6 +118,6 @@ def draw_sample(unet: Any, conditioning: Conditioning, prompt: Prompt, seed: int
     with torch.no_grad():
         for timestep in schedule.timesteps:
             times = torch.full((2,), int(timestep), device=device)
-            away, towards = predict(unet, picture.repeat(2, 1, 1, 1), times, both).float().chunk(2)
+            away, towards = predict(unet, picture.repeat(2, 1, 1, 1), times, both).chunk(2)
             picture = schedule.step(away + guidance * (towards - away), timestep, picture).prev_sample
     return to_image(picture[0])
