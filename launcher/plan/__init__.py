@@ -1,7 +1,7 @@
 """Plans: everything about a run, decided before anything is touched, printable and storable."""
 
 from launcher.plan.files import render_argv, render_dataset_toml, render_train_toml
-from launcher.plan.folders import ImageFolder, Survey, survey
+from launcher.plan.folders import ImageFolder, Survey, is_there, survey
 from launcher.plan.names import check_name, make_name
 from launcher.plan.records import PLAN_VERSION, Plan, Request
 from launcher.plan.resolver import continue_plan, resolve
@@ -15,6 +15,7 @@ __all__ = [
     "Survey",
     "check_name",
     "continue_plan",
+    "is_there",
     "make_name",
     "plan_from_json",
     "plan_to_json",

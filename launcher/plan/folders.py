@@ -69,6 +69,15 @@ def survey(root: Path) -> Survey:
     return Survey(root=root, folders=tuple(_look(path) for path in repeated), passed_over=others)
 
 
+def is_there(path: Path) -> bool:
+    """Whether we can see the file or folder (`Path.exists` raises where a folder above it is closed to us)."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _look(folder: Path) -> ImageFolder:
     match = REPEATS_NAME.fullmatch(folder.name)
     repeats = int(match[1]) if match and int(match[1]) > 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
@@ -19,12 +20,20 @@ FEW_IMAGES = 5  # below that a LoRA learns the pictures themselves
 
 def check_data(_paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]:
     """The data folder is there, readable, and has images."""
-    if not plan.data.exists():
+    try:
+        is_folder = stat.S_ISDIR(plan.data.stat().st_mode)
+    except FileNotFoundError:
         yield _error(
             plan, "the folder with images is not there", fix="check the path; a USB disk may be unplugged"
         )
         return
-    if not plan.data.is_dir():
+    except (OSError, ValueError) as error:  # no right to look into the folder above it, a dead network drive
+        reason = getattr(error, "strerror", None) or str(error)
+        yield _error(
+            plan, f"the folder with images cannot be looked at: {reason}", fix="check its permissions"
+        )
+        return
+    if not is_folder:
         yield _error(plan, "--data names a file, not a folder", fix="name the folder that the images lie in")
         return
     found = survey(plan.data)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
 from launcher.install import trainer_ready
+from launcher.plan import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def check_environment(paths: Paths, plan: Plan, _machine: Machine) -> Iterator[P
             severity=Severity.ERROR, what=f"the training environment for {plan.trainer} is not ready", why=reason,
             fix="python setup_env.py install", where=str(paths.trainer_venv(plan.trainer)),
         )  # fmt: skip
-    if not plan.script.is_file():
+    if not is_there(plan.script):
         yield Problem(
             severity=Severity.ERROR, what="the training script is missing",
             fix="restore the file from the download of this version", where=str(plan.script),

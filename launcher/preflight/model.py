@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
+from launcher.plan import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,7 @@ def check_files(_paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Proble
         if setting is None:
             continue
         for value in setting.value if isinstance(setting.value, list) else [setting.value]:
-            if value and not Path(str(value)).exists():
+            if value and not is_there(Path(str(value))):
                 yield Problem(
                     severity=Severity.ERROR, what=f"{name} names a file that is not there: {value}",
                     fix="check the path; a relative one starts at the preset's folder", where=f"{setting.source} ({name})",

@@ -6,6 +6,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
+from launcher.plan import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,4 +35,4 @@ def check_output(paths: Paths, _plan: Plan, _machine: Machine) -> Iterator[Probl
 
 def nearest(folder: Path) -> Path:
     """The folder itself, or the one nearest above it that is already there."""
-    return next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    return next((place for place in (folder, *folder.parents) if is_there(place)), folder)

@@ -50,8 +50,16 @@ def load_settings(paths: Paths) -> Settings:
         InputError: something in it is wrong; `problems` has every error.
     """
     path = paths.user_settings
-    if not path.exists():
+    try:
+        path.stat()
+    except FileNotFoundError:
         return Settings()
+    except OSError as error:
+        raise InputError(
+            f"{path.name} cannot be read: {error.strerror}",
+            fix="check the file's permissions",
+            where=str(path),
+        ) from error
     document = read_document(paths, path)
     tables = read_tables(document, load_options(paths), known=("defaults",))
     problems = tables.problems

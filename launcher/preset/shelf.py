@@ -62,7 +62,7 @@ def load_preset(paths: Paths, name_or_path: str | Path) -> Preset:
 
 def _files_in(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix == ".toml" and path.is_file())
+        return sorted(path for path in folder.iterdir() if path.suffix == ".toml" and not path.is_dir())
     except OSError:  # the user's folder is made when the first own preset is
         return []
 

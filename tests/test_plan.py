@@ -1,0 +1,508 @@
+"""Plans: what wins, where it comes from, what the trainer will read, and what a stored plan may not do."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from launcher.errors import InputError, UsageError
+from launcher.files import write_json
+from launcher.machine import Fact, Gpu, Machine
+from launcher.paths import Paths, RunPaths
+from launcher.plan import (
+    Request,
+    check_name,
+    continue_plan,
+    make_name,
+    plan_from_json,
+    plan_to_json,
+    render_argv,
+    render_dataset_toml,
+    render_train_toml,
+    resolve,
+    survey,
+)
+from launcher.plan.tomlout import write_toml
+from launcher.preset import Setting
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NO_CARD = Machine(
+    os="Linux", cores=4, ram_mib=16_000, free_ram_mib=9_000, gpus=(), gpu_note="no NVIDIA driver answers",
+    has_bf16=Fact(value=True, reason="no NVIDIA card: torch computes bf16 on the CPU"),
+)  # fmt: skip
+
+
+def machine_with(name, capability, total_mib=8192):
+    gpu = Gpu(
+        name=name, capability=capability, total_mib=total_mib, free_mib=total_mib - 1000, driver="551.23"
+    )
+    can = capability >= (8, 0)
+    reason = f"{name} has compute capability {capability[0]}.{capability[1]}; bf16 needs 8.0"
+    return replace(NO_CARD, gpus=(gpu,), gpu_note="", has_bf16=Fact(value=can, reason=reason))
+
+
+@pytest.fixture
+def paths(paths, tmp_path):
+    """As the shipped product, but with environments of this test (here: none)."""
+    return Paths(root=tmp_path / "root", home=paths.home, shipped=paths.shipped)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return make_images(tmp_path / "猫 'n' dogs", 3)
+
+
+def make_images(folder, count, suffix=".txt", captions=None):
+    """Files that are images by name; the plan never opens them."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        (folder / f"{number}.png").touch()
+        if captions is None or number < captions:
+            (folder / f"{number}{suffix}").write_text("a cat")
+    return folder
+
+
+def plan_for(paths, data, *words, machine=NO_CARD, **request):
+    return resolve(
+        paths,
+        Request(preset=request.pop("preset", "style-8gb"), data=data, settings=words, **request),
+        machine,
+    )
+
+
+def own_settings(paths, text):
+    paths.user_settings.parent.mkdir(parents=True, exist_ok=True)
+    paths.user_settings.write_text(text, encoding="utf-8")
+
+
+# Precedence
+
+
+def test_precedence_preset_then_settings_then_answers_then_command_line(paths, data):
+    own_settings(paths, "[options]\nseed = 1\nnetwork_dim = 1\nnetwork_alpha = 1\n")
+    answers = {"network_dim": 2, "network_alpha": 2.0}
+    options = plan_for(paths, data, "network_alpha=3", answers=answers).options
+    assert (options["train_batch_size"].value, options["train_batch_size"].source) == (
+        1,
+        "presets/sdxl-fp8.toml:27",
+    )
+    assert (options["seed"].value, options["seed"].source) == (1, "user/settings.toml:2")
+    assert (options["network_dim"].value, options["network_dim"].source) == (2, "answer")
+    assert (options["network_alpha"].value, options["network_alpha"].source) == (3.0, "--set")
+
+
+def test_data_and_trainer_may_come_from_the_settings(paths, data):
+    own_settings(paths, f"[defaults]\ndata = {json.dumps(str(data))}\ntrainer = 'rehearsal'\n")
+    plan = resolve(paths, Request(preset="style-8gb"), NO_CARD)
+    assert plan.data == data
+    assert plan.machine["trainer"].reason == "user/settings.toml:3"
+
+
+def test_a_plan_without_data_names_the_flag(paths):
+    with pytest.raises(UsageError) as caught:
+        resolve(paths, Request(preset="style-8gb"), NO_CARD)
+    assert "--data" in caught.value.fix
+
+
+def test_combinations_are_refused_when_the_command_line_makes_them(paths, data):
+    with pytest.raises(InputError) as caught:
+        plan_for(paths, data, "shuffle_caption=true", "mixed_precision=no")
+    assert [problem.where for problem in caught.value.problems] == [
+        "--set (options.shuffle_caption)",
+        "presets/sdxl-fp8.toml:17 (options.fp8_base)",
+    ]
+
+
+def test_every_value_has_a_source(paths, data):
+    plan = plan_for(paths, data)
+    assert all(setting.source for setting in plan.options.values())
+    assert plan.options["caption_extension"].source == "data folder: 3 of 3 images have one"
+
+
+def test_a_bare_preset_gets_what_a_run_must_have(paths, data, tmp_path):
+    preset = tmp_path / "bare.toml"
+    preset.write_text("[preset]\ntitle = 'Bare'\n")
+    plan = plan_for(paths, data, preset=preset)
+    assert plan.options["seed"].value == 42
+    assert plan.train["resolution"] == "1024,1024"
+    assert plan.total_steps == 1600
+    assert plan.train["seed"] == 42
+
+
+# Trainer
+
+
+def test_automatic_trainer_says_that_it_is_a_rehearsal(paths, data):
+    plan = plan_for(paths, data)
+    assert plan.trainer == "rehearsal"
+    assert plan.machine["trainer"].reason.startswith("automatic")
+    assert any("later version" in note for note in plan.notes)
+    assert any("sdpa" in note for note in plan.notes if "Without effect" in note)
+
+
+def test_asked_for_trainer(paths, data):
+    plan = plan_for(paths, data, trainer="rehearsal", model=Path("model.safetensors"))
+    assert plan.machine["trainer"].reason == "--trainer"
+    assert not any("later version" in note for note in plan.notes)
+    assert any("base model is not used" in note for note in plan.notes)
+    with pytest.raises(InputError, match="no trainer called 'rehersal'"):
+        plan_for(paths, data, trainer="rehersal")
+
+
+# Machine
+
+
+def record_torch(paths, torch_set, cuda):
+    folder = paths.trainer("rehearsal")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "ready.json", {"v": 1, "torch_set": torch_set, "cuda": cuda})
+
+
+def test_bf16_becomes_fp16_on_an_old_card(paths, data):
+    record_torch(paths, "cu121", "12.1")
+    plan = plan_for(
+        paths, data, "full_bf16=true", "no_half_vae=false", machine=machine_with("GTX 1070", (6, 1))
+    )
+    assert plan.options["mixed_precision"].value == "fp16"
+    assert "compute capability 6.1" in plan.options["mixed_precision"].source
+    assert "instead of bf16, presets/sdxl-fp8.toml:18" in plan.options["mixed_precision"].source
+    assert plan.train["full_fp16"] is True
+    assert "full_bf16" not in plan.train
+    assert plan.argv[plan.argv.index("--mixed_precision") + 1] == "fp16"
+    assert any("compute capability" in note for note in plan.notes)
+
+
+def test_fp16_brings_the_full_vae(paths, data, tmp_path):
+    preset = tmp_path / "bare.toml"
+    preset.write_text("[preset]\ntitle = 'Bare'\n[options]\nmixed_precision = 'bf16'\n")
+    plan = plan_for(paths, data, preset=preset, machine=machine_with("GTX 1070", (6, 1)))
+    assert plan.train["no_half_vae"] is True
+
+
+def test_bf16_stays_on_a_new_card_and_on_the_cpu(paths, data):
+    for machine in (machine_with("RTX 3060 Ti", (8, 6)), NO_CARD):
+        plan = plan_for(paths, data, machine=machine)
+        assert plan.options["mixed_precision"].source == "presets/sdxl-fp8.toml:18"
+
+
+def test_what_was_typed_is_kept_with_a_note(paths, data):
+    plan = plan_for(paths, data, "mixed_precision=bf16", machine=machine_with("GTX 1070", (6, 1)))
+    assert plan.options["mixed_precision"] == Setting(value="bf16", source="--set")
+    assert any("is kept because you asked for it" in note for note in plan.notes)
+
+
+def test_an_old_card_does_not_matter_to_a_cpu_build_of_torch(paths, data):
+    record_torch(paths, "cpu", None)
+    plan = plan_for(paths, data, machine=machine_with("GTX 1070", (6, 1)))
+    assert plan.machine["device"].value == "cpu"
+    assert "CPU build of torch" in plan.machine["device"].reason
+    assert plan.options["mixed_precision"].value == "bf16"
+    assert plan.machine["threads"].value == 1
+
+
+def test_fp16_becomes_bf16_on_the_cpu(paths, data, tmp_path):
+    preset = tmp_path / "half.toml"
+    preset.write_text("[preset]\ntitle = 'Half'\nextends = 'sdxl-fp8'\n[options]\nmixed_precision = 'fp16'\n")
+    assert plan_for(paths, data, preset=preset).options["mixed_precision"].value == "bf16"
+
+
+def test_threads_beside_a_card(paths, data):
+    record_torch(paths, "cu121", "12.1")
+    assert plan_for(paths, data, machine=machine_with("RTX 4060", (8, 9))).machine["threads"].value == 4
+
+
+# Data
+
+
+def test_plain_folder(paths, data):
+    plan = plan_for(paths, data, "dataset.num_repeats=4", "dataset.class_tokens=cat")
+    (dataset,) = plan.dataset["datasets"]
+    assert dataset["subsets"] == [
+        {"image_dir": data.as_posix(), "num_repeats": 4, "caption_extension": ".txt", "class_tokens": "cat"}
+    ]
+    assert dataset["resolution"] == 1024
+    assert plan.data == data
+
+
+def test_folders_named_for_their_repeats(paths, tmp_path):
+    root = tmp_path / "parent"
+    make_images(root / "10_cat", 2)
+    make_images(root / "3_dog's life", 1)
+    make_images(root / "rest", 1)
+    plan = plan_for(paths, root, "dataset.num_repeats=7", "max_train_epochs=2")
+    subsets = plan.dataset["datasets"][0]["subsets"]
+    assert [(Path(s["image_dir"]).name, s["num_repeats"], s["class_tokens"]) for s in subsets] == [
+        ("10_cat", 10, "cat"), ("3_dog's life", 3, "dog's life")
+    ]  # fmt: skip
+    assert plan.total_steps == 2 * (2 * 10 + 3)
+    assert any("rest" in note for note in plan.notes)
+
+
+def test_one_folder_of_that_kind_named_itself(paths, tmp_path):
+    folder = make_images(tmp_path / "10_cat", 2)
+    assert plan_for(paths, folder).dataset["datasets"][0]["subsets"][0]["num_repeats"] == 10
+    said = plan_for(paths, folder, "dataset.num_repeats=2")
+    assert said.dataset["datasets"][0]["subsets"][0]["num_repeats"] == 2
+
+
+def test_caption_suffix_is_what_most_images_have(tmp_path):
+    folder = make_images(tmp_path / "x", 5, ".caption")
+    (folder / "0.txt").write_text("notes")
+    assert survey(folder).caption_suffix == ".caption"
+    assert survey(make_images(tmp_path / "y", 5, captions=0)).caption_suffix is None
+
+
+def test_hidden_and_other_files_are_no_images(tmp_path):
+    folder = make_images(tmp_path / "x", 1)
+    for name in ("._0.png", "b.gif", "c.png.part", "D.JPG"):
+        (folder / name).touch()
+    (folder / "folder.png").mkdir()
+    assert survey(folder).folders[0].images == ("0.png", "D.JPG")
+
+
+def test_a_missing_folder_makes_a_plan_for_preflight_to_judge(paths, tmp_path):
+    plan = plan_for(paths, tmp_path / "nowhere", "max_train_epochs=3")
+    assert plan.total_steps is None
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        ((), 1000),
+        (("max_train_steps=20",), 20),
+        (("max_train_epochs=4",), 12),
+        (("max_train_epochs=4", "gradient_accumulation_steps=2"), 8),
+        (("max_train_epochs=4", "train_batch_size=2"), None),
+        (("max_train_epochs=4", "train_batch_size=2", "enable_bucket=false"), 8),
+    ],
+)
+def test_total_steps(paths, data, words, steps):
+    assert plan_for(paths, data, *words).total_steps == steps
+
+
+# What the trainer reads
+
+
+def test_the_two_files_and_the_command(paths, data, tmp_path):
+    plan = plan_for(
+        paths, data, "resolution=768,512", "min_bucket_reso=256", "log_with=tensorboard", name="訓練 1"
+    )
+    run = RunPaths(folder=tmp_path / "a'; echo foo {run}")
+    train = tomllib.loads(render_train_toml(plan, run))
+    assert train["resolution"] == "768,512"
+    assert train["output_dir"] == run.output.as_posix()
+    assert train["logging_dir"] == (run.output / "logs").as_posix()
+    assert train["output_name"] == "訓練 1"
+    assert isinstance(train["network_alpha"], float)
+    dataset = tomllib.loads(render_dataset_toml(plan))
+    assert dataset == plan.dataset
+    assert dataset["datasets"][0]["resolution"] == [768, 512]
+    argv = render_argv(plan, run)
+    assert argv[argv.index("--run") + 1] == str(run.folder)
+    assert argv[-4:] == ("--config_file", str(run.train_toml), "--dataset_config", str(run.dataset_toml))
+    assert argv[0] == str(paths.trainer_python("rehearsal"))
+    assert argv[3:5] == ("-m", "accelerate.commands.launch")
+
+
+def test_everything_accelerate_would_guess_is_said(paths, data):
+    argv = plan_for(paths, data).argv
+    launch = argv[: argv.index("--run")]
+    said = {flag: launch[launch.index(flag) + 1] for flag in launch if flag.startswith("--")}
+    assert said == {
+        "--config_file": str(paths.accelerate_config("rehearsal")), "--mixed_precision": "bf16", "--num_processes": "1",
+        "--num_machines": "1", "--dynamo_backend": "no", "--num_cpu_threads_per_process": "1",
+    }  # fmt: skip
+
+
+def test_the_cache_is_shared_by_runs_on_the_same_images_and_lies_outside_of_them(paths, data, tmp_path):
+    first = Path(plan_for(paths, data).env["LAUNCHER_CACHE_DIR"])
+    assert first == Path(plan_for(paths, data, "seed=3", name="other").env["LAUNCHER_CACHE_DIR"])
+    assert first.is_relative_to(paths.home)
+    assert not first.is_relative_to(data)
+    other = Path(plan_for(paths, tmp_path / "x" / data.name).env["LAUNCHER_CACHE_DIR"])
+    assert other != first
+
+
+def test_environment_forces_utf8_and_forgets_other_tools(paths, data):
+    env = plan_for(paths, data).env
+    assert env["PYTHONUTF8"] == "1"
+    assert env["HF_HUB_OFFLINE"] == "1"
+    assert env["ACCELERATE_MIXED_PRECISION"] is None
+    assert env["PYTHONPATH"] is None
+
+
+def test_resolving_touches_nothing(paths, data):
+    before = sorted(path.name for path in data.iterdir())
+    plan_for(paths, data)
+    assert sorted(path.name for path in data.iterdir()) == before
+    assert list(paths.home.iterdir()) == []
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "  ", "a/b", "a\\b", "..", ".", "../x", ".hidden", "-rf", "a\nb", "a\x00b", "a\x7f", "a\u202eb", "CON", "con.txt", "LPT1",
+        "nul .x", "a:b", "a*", "a?", 'a"b', "a<b", "a|b", "end.", "end ", " begin", "x" * 81, "訓" * 27, "\ud800",
+    ],
+)  # fmt: skip
+def test_refused_names(paths, data, name):
+    with pytest.raises(UsageError) as caught:
+        plan_for(paths, data, name=name)
+    assert caught.value.exit_code == 2
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "name", ["cat", "訓練 データ", "a'; echo foo", "v1.2", "console", "x" * 80, "👩\u200d🎨"]
+)
+def test_accepted_names(name):
+    assert check_name(name) is None
+
+
+@given(st.lists(st.text(), max_size=3))
+@settings(deadline=None)
+def test_made_names_are_always_accepted(parts):
+    assert check_name(make_name(*parts)) is None
+
+
+@pytest.mark.parametrize("path", ["a\nb", "bad\udcff"])
+def test_data_paths_that_cannot_be_written_down(paths, path):
+    with pytest.raises(UsageError, match="--data"):
+        plan_for(paths, Path("/tmp") / path)
+
+
+# Storing
+
+
+def test_a_plan_survives_json(paths, data):
+    plan = plan_for(
+        paths,
+        data,
+        "optimizer_args=a=1 b=2",
+        model=Path("m.safetensors"),
+        machine=machine_with("RTX 4060", (8, 9)),
+    )
+    assert plan_from_json(plan_to_json(plan)) == plan
+    assert plan_from_json(json.loads(plan_to_json(plan))) == plan
+
+
+HOSTILE = [
+    ("v", 2), ("v", True), ("name", "../../x"), ("name", 3), ("name", None), ("argv", "rm -rf"), ("argv", [1]), ("env", []),
+    ("env", {"A": 1}), ("train", None), ("train", {"x": None}), ("dataset", {"x": float("nan")}), ("options", {"a": 1}),
+    ("options", {"a": {"value": 1}}), ("options", {"a": {"value": 1, "source": "x", "more": 1}}), ("machine", {"a": {}}),
+    ("total_steps", "many"), ("total_steps", 1.5), ("data", None), ("script", "a\0b"), ("notes", {}), ("parent", 1), ("model", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), HOSTILE)
+def test_stored_plans_are_not_believed(paths, data, field, value):
+    stored = json.loads(plan_to_json(plan_for(paths, data)))
+    with pytest.raises(InputError):
+        plan_from_json({**stored, field: value})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{}", '{"v": 1}', "[" * 100_000, b"\xff\xfe", '"x"', " " * 5_000_000]
+)
+def test_files_that_are_no_plans(text):
+    with pytest.raises(InputError):
+        plan_from_json(text)
+
+
+def test_unknown_and_missing_fields_are_refused(paths, data):
+    stored = json.loads(plan_to_json(plan_for(paths, data)))
+    with pytest.raises(InputError, match="damaged"):
+        plan_from_json({**stored, "shell": "x"})
+    del stored["env"]
+    with pytest.raises(InputError, match="damaged"):
+        plan_from_json(stored)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda x: st.lists(x) | st.dictionaries(st.text(max_size=9), x),
+    )
+)
+@settings(deadline=None)
+def test_no_value_whatsoever_raises_anything_but_input_errors(value):
+    with pytest.raises(InputError):
+        plan_from_json(value)
+
+
+# Going on
+
+
+def test_continued_plan_keeps_the_options_and_gets_a_state(paths, data):
+    plan = plan_for(paths, data)
+    state = Path("/runs/a/states/step00000010")
+    again = continue_plan(paths, plan, parent="20261123-a", state=state)
+    assert again.argv == (*plan.argv, "--resume", str(state), "--skip_until_initial_step")
+    assert (again.parent, again.resume_state) == ("20261123-a", state)
+    assert (again.options, again.train, again.dataset, again.env) == (
+        plan.options,
+        plan.train,
+        plan.dataset,
+        plan.env,
+    )
+    third = continue_plan(paths, again, parent="b", state=None)
+    assert third.argv == plan.argv
+
+
+def test_a_stored_plan_cannot_start_programs(paths, data):
+    plan = plan_for(paths, data)
+    evil = replace(
+        plan,
+        argv=("/bin/sh", "-c", "boom"),
+        env={"LD_PRELOAD": "/tmp/x.so"},
+        script=Path("/tmp/evil.py"),
+        cwd=Path("/tmp"),
+    )
+    assert continue_plan(paths, evil, parent="a", state=None) == replace(plan, parent="a")
+    with pytest.raises(InputError, match="no trainer"):
+        continue_plan(paths, replace(plan, trainer="evil"), parent="a", state=None)
+    options = {**plan.options, "output_dir": Setting(value="/etc", source="x")}
+    with pytest.raises(InputError, match="set by the launcher"):
+        continue_plan(paths, replace(plan, options=options), parent="a", state=None)
+
+
+# TOML
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1),
+        st.text()
+        | st.lists(st.text())
+        | st.integers()
+        | st.booleans()
+        | st.floats(allow_nan=False, allow_infinity=False),
+    )
+)
+@settings(deadline=None)
+def test_written_toml_is_read_back(table):
+    assert tomllib.loads(write_toml({"datasets": [{"subsets": [table, table]}], "general": {}})) == {
+        "datasets": [{"subsets": [table, table]}], "general": {}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [None, float("inf"), "\ud800", [None], object()])
+def test_what_toml_cannot_hold(value):
+    with pytest.raises(ValueError, match=r"."):
+        write_toml({"x": value})
+
+
+def test_windows_paths_are_written_as_literals():
+    """toml 0.10.2 turns "C:\\new" into a line break; in 'single quotes' it does not."""
+    assert write_toml({"x": "C:\\new\\test"}) == "x = 'C:\\new\\test'\n"
