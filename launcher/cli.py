@@ -34,8 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"launcher {__version__}")
-    parser.set_defaults(command="menu:menu")
-    commands = parser.add_subparsers(metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_training(commands)
     _add_control(commands)
     _add_presets(commands)
@@ -45,6 +44,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def execute(argv: Sequence[str], paths: Paths) -> int:
     """Carry out one command line and return its exit code."""
+    if not argv:  # the menu's first paint does not wait for a parser that has nothing to parse
+        from launcher.commands.menu import menu
+
+        return menu(paths)
     options = make_parser().parse_args(argv)
     module, _, function = options.command.partition(":")
     command: Command = getattr(import_module(f"launcher.commands.{module}"), function)

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from launcher import __version__
+from launcher.commands import common
 from launcher.errors import Problem, Severity
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def _program(paths: Paths) -> Iterator[Finding]:
 
 
 def _computer(paths: Paths) -> Iterator[Finding]:
-    from launcher.machine import look_at_machine
 
-    machine = look_at_machine()
+    machine = common.machine_of(paths)
     yield "system", platform.platform(), None
     yield "processor", f"{machine.cores} cores", None
     yield "memory", f"{machine.ram_mib} MiB, {machine.free_ram_mib} free", None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, PreflightError, Severity, TrainingError
@@ -11,9 +12,11 @@ from launcher.paths import RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from launcher.errors import Problem
     from launcher.history import RunRecord
+    from launcher.machine import Machine
     from launcher.paths import Paths
     from launcher.plan import Plan
 
@@ -26,17 +29,35 @@ def has_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def machine_of(paths: Paths) -> Machine:
+    """Look at this computer, and write its card down for the menu's title."""
+    from launcher.files import write_atomic
+    from launcher.machine import look_at_machine
+
+    machine = look_at_machine()
+    gpu = machine.gpu
+    line = f"{gpu.name}, {gpu.total_mib / 1024:.0f} GB" if gpu else "no NVIDIA card: rehearsals only"
+    note = machine_note(paths)
+    with suppress(OSError):  # a full disk shows a title without a card
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(note, line)
+    return machine
+
+
+def machine_note(paths: Paths) -> Path:
+    return paths.home / "user" / "machine.txt"
+
+
 def check(paths: Paths, plan: Plan, *, force: bool, yes: bool) -> None:
     """Run preflight, show every problem, and decide: errors stop, warnings ask (or pass with --force or --yes).
 
     Raises:
         PreflightError: there is an error, or nobody can be asked about the warnings.
     """
-    from launcher.machine import look_at_machine
     from launcher.preflight import check_plan
     from launcher.ui import console, prompts
 
-    problems = check_plan(paths, plan, look_at_machine())
+    problems = check_plan(paths, plan, machine_of(paths))
     if problems:
         console.show_problems(problems)
     worst = {problem.severity for problem in problems}

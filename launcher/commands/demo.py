@@ -19,12 +19,11 @@ def demo(paths: Paths, options: argparse.Namespace) -> int:
     """Environment, plan, checks, training, report."""
     ensure_trainer(paths, TRAINER)
     from launcher.demo import IMAGES
-    from launcher.machine import look_at_machine
     from launcher.plan import Request, resolve
 
     settings = (f"max_train_steps={options.steps}",) if options.steps else ()
     request = Request(preset=PRESET, trainer=TRAINER, data=IMAGES, name="demo", settings=settings)
-    plan = resolve(paths, request, look_at_machine())
+    plan = resolve(paths, request, common.machine_of(paths))
     common.check(paths, plan, force=False, yes=True)
     return common.follow(paths, common.launch(paths, plan), is_attended=common.has_terminal())
 

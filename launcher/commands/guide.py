@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher.commands import common
 from launcher.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 def ask_for_plan(paths: Paths) -> Plan | None:
     """Ask what is needed and resolve it; None when the person goes back."""
-    from launcher.machine import look_at_machine
     from launcher.plan import Request, check_name, resolve
     from launcher.ui import prompts
 
@@ -31,7 +31,7 @@ def ask_for_plan(paths: Paths) -> Plan | None:
         )
     except prompts.Back:
         return None
-    plan = resolve(paths, Request(preset=preset.name, data=data, name=name), look_at_machine())
+    plan = resolve(paths, Request(preset=preset.name, data=data, name=name), common.machine_of(paths))
     _remember(paths, preset=preset.name, data=str(data))
     return plan
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
 from launcher import __version__
+from launcher.commands.common import machine_note
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -15,22 +15,31 @@ if TYPE_CHECKING:
 RECENT = 12
 
 
-def menu(paths: Paths, options: argparse.Namespace) -> int:
+def menu(paths: Paths) -> int:
     """Show the menu until the person leaves."""
-    del options
-    from launcher.ui import console
-    from launcher.ui.menu import main_menu
+    from launcher.ui.menu import main_menu, paint_title
 
     while True:
-        action = main_menu(look(paths))
+        paint_title(__version__, known_machine(paths))
+        action = main_menu(look(paths), has_title=True)
         if action.kind == "quit":
             return 0
         try:
             carry_out(paths, action)
         except LauncherError as error:
+            from launcher.ui import console
+
             console.show_error(error)
         except KeyboardInterrupt:  # one level back, as in every prompt
             continue
+
+
+def known_machine(paths: Paths) -> str:
+    """The graphics card as it was last seen (`common.machine_of` writes it down): asking the driver takes too long here."""
+    try:
+        return machine_note(paths).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def look(paths: Paths) -> MenuView:
@@ -51,36 +60,37 @@ def look(paths: Paths) -> MenuView:
 
 
 def carry_out(paths: Paths, action: MenuAction) -> None:
-    """One entry. Raises what the command of the same name raises."""
-    steps = {
-        "install": _install,
-        "demo": _demo,
-        "train": _train,
-        "resume": _resume,
-        "watch": _watch,
-        "history": _history,
-        "report": _report,
-        "check-up": _checkup,
-    }
-    steps[action.kind](paths, action.run)
-
-
-def _install(paths: Paths, _run: str | None) -> None:
-    from launcher.commands.environments import install
-    from launcher.trainers import DEFAULT_TRAINER
-
-    install(paths, argparse.Namespace(trainer=DEFAULT_TRAINER, cuda=None, yes=False))
-
-
-def _demo(paths: Paths, _run: str | None) -> None:
-    from launcher.commands.demo import demo
+    """One entry: the very command line that one would type. Raises what that command raises."""
     from launcher.ui import prompts
 
-    demo(paths, argparse.Namespace(steps=None))
-    prompts.pause_for_enter()
+    if action.kind == "train":
+        _train(paths)
+    elif action.kind == "history":
+        _history(paths)
+        return
+    else:
+        from launcher.cli import execute
+
+        execute(words_of(action), paths)
+    if action.kind != "install":
+        prompts.pause_for_enter()
 
 
-def _train(paths: Paths, _run: str | None) -> None:
+def words_of(action: MenuAction) -> list[str]:
+    """The command line that does the same as an entry of the menu."""
+    run = [action.run] if action.run else []
+    words = {
+        "install": ["install"],
+        "demo": ["demo"],
+        "resume": ["resume", *run],
+        "watch": ["watch", *run],
+        "report": ["report", *run, "--open"],
+        "check-up": ["doctor"],
+    }
+    return words[action.kind]
+
+
+def _train(paths: Paths) -> None:
     from launcher.commands import common
     from launcher.commands.guide import ask_for_plan
     from launcher.ui import console, prompts
@@ -89,49 +99,19 @@ def _train(paths: Paths, _run: str | None) -> None:
     if plan is None:
         return
     console.show_plan(plan)
-    if not prompts.confirm("Start?", flag="--yes"):
+    try:
+        if not prompts.confirm("Start?", flag="--yes"):
+            return
+    except prompts.Back:
         return
     common.check(paths, plan, force=False, yes=False)
     common.follow(paths, common.launch(paths, plan), is_attended=True)
-    prompts.pause_for_enter()
 
 
-def _resume(paths: Paths, run: str | None) -> None:
-    from launcher.commands.control import resume
-    from launcher.ui import prompts
-
-    resume(paths, argparse.Namespace(run=run, json=False, background=False, yes=False))
-    prompts.pause_for_enter()
-
-
-def _watch(paths: Paths, run: str | None) -> None:
-    from launcher.commands.control import watch
-    from launcher.ui import prompts
-
-    watch(paths, argparse.Namespace(run=run))
-    prompts.pause_for_enter()
-
-
-def _history(paths: Paths, _run: str | None) -> None:
+def _history(paths: Paths) -> None:
     from launcher.history import list_runs
     from launcher.ui.menu import pick_run
 
     chosen = pick_run(list_runs(paths, limit=RECENT))
     if chosen is not None:
         carry_out(paths, chosen)
-
-
-def _report(paths: Paths, run: str | None) -> None:
-    from launcher.commands.history import report
-    from launcher.ui import prompts
-
-    report(paths, argparse.Namespace(run=run, open=True))
-    prompts.pause_for_enter()
-
-
-def _checkup(paths: Paths, _run: str | None) -> None:
-    from launcher.commands.environments import doctor
-    from launcher.ui import prompts
-
-    doctor(paths, argparse.Namespace(json=False))
-    prompts.pause_for_enter()

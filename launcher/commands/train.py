@@ -34,7 +34,6 @@ def train(paths: Paths, options: argparse.Namespace) -> int:
 
 def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
     """The plan that the command line asks for; asks for the data folder where somebody can answer."""
-    from launcher.machine import look_at_machine
     from launcher.plan import Request, resolve
 
     data = options.data
@@ -54,7 +53,7 @@ def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
         name=options.name,
         settings=tuple(options.settings),
     )
-    return resolve(paths, request, look_at_machine())
+    return resolve(paths, request, common.machine_of(paths))
 
 
 def _has_default(paths: Paths, key: str) -> bool:
@@ -65,12 +64,11 @@ def _has_default(paths: Paths, key: str) -> bool:
 
 def show(paths: Paths, plan: Plan, *, as_json: bool) -> int:
     """The dry run: the plan and the problems it would meet; nothing is written. 5 when it would not start."""
-    from launcher.machine import look_at_machine
     from launcher.plan import plan_to_json
     from launcher.preflight import check_plan
     from launcher.ui import console
 
-    problems = check_plan(paths, plan, look_at_machine())
+    problems = check_plan(paths, plan, common.machine_of(paths))
     if as_json:
         found = [
             {"severity": p.severity.value, "what": p.what, "why": p.why, "fix": p.fix, "where": p.where}

@@ -53,16 +53,39 @@ class MenuAction:
 
 def paint(view: MenuView) -> None:
     """Show the first screen. Called before a prompt is due: loads no rich, no questionary, no prompt_toolkit."""
-    terminal = look_at_terminal()
-    ink.write(first_screen(view, terminal.glyphs), width=max(columns() - 1, 20), terminal=terminal)
+    paint_title(view.version, view.machine)
+    _paint_standing(view)
+
+
+def paint_title(version: str, machine: str) -> None:
+    """The first paint: a sign of life before anything is looked up."""
+    _write(title(version, machine))
+
+
+def _paint_standing(view: MenuView) -> None:
+    _write(standing(view, look_at_terminal().glyphs))
+
+
+def _write(lines: Sequence[ink.Line]) -> None:
+    ink.write(list(lines), width=max(columns() - 1, 20), terminal=look_at_terminal())
 
 
 def first_screen(view: MenuView, glyphs: Glyphs, now: float | None = None) -> list[ink.Line]:
     """The first screen as lines: who, where, ready or not, and the runs that matter tonight."""
-    lines = [(), ink.line(MARGIN, ("SDXL LoRA launcher", "title"), "  ", (view.version, "muted"))]
-    if view.machine:
-        lines.append(ink.line(MARGIN, (view.machine, "muted")))
-    lines += [(), *_guidance(view, glyphs)]
+    return [*title(view.version, view.machine), *standing(view, glyphs, now)]
+
+
+def title(version: str, machine: str) -> list[ink.Line]:
+    """Who is speaking, and on which card."""
+    lines = [(), ink.line(MARGIN, ("SDXL LoRA launcher", "title"), "  ", (version, "muted"))]
+    if machine:
+        lines.append(ink.line(MARGIN, (machine, "muted")))
+    return [*lines, ()]
+
+
+def standing(view: MenuView, glyphs: Glyphs, now: float | None = None) -> list[ink.Line]:
+    """Ready or not, and the runs that matter tonight."""
+    lines = [*_guidance(view, glyphs)]
     lines += _runs("Running now", view.live, glyphs, now)
     lines += _runs("Can be resumed", view.resumable, glyphs, now)
     return [*lines, ()]
@@ -169,9 +192,9 @@ def _standing(run: RunRecord, now: float | None) -> str:
     return f"{where}, {when(run.ended or run.created, now)}"
 
 
-def main_menu(view: MenuView) -> MenuAction:
-    """Paint the first screen, then ask. ^C and the end of input mean quit."""
-    paint(view)
+def main_menu(view: MenuView, *, has_title: bool = False) -> MenuAction:
+    """Paint the first screen (the rest of it when its title stands there already), then ask. ^C and the end of input mean quit."""
+    _paint_standing(view) if has_title else paint(view)
     from launcher.ui import prompts
 
     if not prompts.can_ask():
