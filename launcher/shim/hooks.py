@@ -47,6 +47,7 @@ class Hooks:
             _wrap(trainer_class, name, functools.partial(self._in_phase, name))
         _wrap(trainer_class, "caching_progress", self._caching_progress)
         _wrap(trainer_class, "record_loss", self._record_loss)
+        _wrap(trainer_class, "sample_saved", self._sample_saved)
         _wrap(trainer_class, "sample_images", self._sample_images)
 
     def _in_phase(
@@ -86,6 +87,13 @@ class Hooks:
         if epoch is None:
             self._pace.begin_step()
             self._after_step(args, global_step)
+        return result
+
+    def _sample_saved(
+        self, original: Callable[..., Any], trainer: Any, path: Any, prompt: str, step: int
+    ) -> Any:
+        result = original(trainer, path, prompt, step)
+        self._reporter.attempt(self._samples.tell_one, path, prompt, step)
         return result
 
     def _tell_totals(self, trainer: Any) -> None:

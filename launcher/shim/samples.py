@@ -35,10 +35,13 @@ class Samples:
         names = sorted(path.name for path in self._folder.glob("*.png") if not path.name.startswith("."))
         prompts = read_prompts(getattr(args, "sample_prompts", None))
         for name in names:
-            if name not in self._known:
-                self._known.add(name)
-                path = self._reporter.relative(self._folder / name)
-                self._reporter.emit("sample", step=step, path=path, prompt=prompt_of(name, prompts))
+            self.tell_one(self._folder / name, prompt_of(name, prompts), step)
+
+    def tell_one(self, path: Path, prompt: str, step: int) -> None:
+        """Report one image, once."""
+        if path.name not in self._known:
+            self._known.add(path.name)
+            self._reporter.emit("sample", step=step, path=self._reporter.relative(path), prompt=prompt)
 
 
 def prompt_of(name: str, prompts: list[str]) -> str:
