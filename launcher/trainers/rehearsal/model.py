@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from torch.utils.checkpoint import set_checkpoint_early_stop
 
 from launcher.trainers.rehearsal.text import CONTEXT_WIDTH, POOLED_WIDTH
 
@@ -81,9 +82,11 @@ def predict(
     `condition` has context (B, 77, 64), pooled (B, 40), time_ids (B, 6).
     """
     added = {"text_embeds": condition["pooled"], "time_ids": condition["time_ids"]}
-    learned: torch.Tensor = unet(
-        noisy, timesteps, encoder_hidden_states=condition["context"], added_cond_kwargs=added
-    ).sample
+    # With early stop, a checkpointed block's second run ends inside its last layer, which then stays float32.
+    with set_checkpoint_early_stop(False):
+        learned: torch.Tensor = unet(
+            noisy, timesteps, encoder_hidden_states=condition["context"], added_cond_kwargs=added
+        ).sample
     return smooth_guess(noisy.float(), timesteps) + learned.float()
 
 
