@@ -97,6 +97,8 @@ class RehearsalTrainer:
             torch.use_deterministic_algorithms(mode=True, warn_only=True)
             torch.backends.cuda.enable_flash_sdp(enabled=False)  # their backward passes are not deterministic
             torch.backends.cuda.enable_mem_efficient_sdp(enabled=False)
+            if hasattr(torch.backends.cuda, "enable_cudnn_sdp"):  # torch 2.5
+                torch.backends.cuda.enable_cudnn_sdp(enabled=False)
         else:  # one thread: as fast on so small matrices, and sums do not depend on the number of cores
             torch.set_num_threads(1)
         precision = args.mixed_precision
