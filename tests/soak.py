@@ -84,7 +84,7 @@ def make_plan(paths, steps):
     words = (
         f"max_train_steps={steps}", "save_every_n_steps=1", "save_every_n_epochs=1", "sample_every_n_steps=1000", "save_state=true",
         "gradient_accumulation_steps=2", "network_dim=4", "resolution=256,256", "min_bucket_reso=128", "max_bucket_reso=512",
-        "lr_warmup_steps=2",
+        "lr_warmup_steps=2", "train_batch_size=1", "sample_at_first=false",
     )  # fmt: skip
     request = Request(
         preset="demo",
