@@ -226,10 +226,13 @@ def _refuse_combinations(options: Mapping[str, Setting]) -> None:
     problems = tuple(problem for problem in check_combinations(options) if problem.severity is Severity.ERROR)
     if problems:
         first = problems[0]
+        if len(problems) == 1:
+            raise InputError(first.what, problems=problems, why=first.why, fix=first.fix, where=first.where)
         raise InputError(
-            first.what if len(problems) == 1 else f"{len(problems)} settings do not go together",
-            problems=problems, why=first.why, fix=first.fix, where=first.where,
-        )  # fmt: skip
+            f"{len(problems)} settings do not go together",
+            problems=problems,
+            fix="put them right; all are listed",
+        )
 
 
 def _trainer_notes(

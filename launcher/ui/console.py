@@ -105,7 +105,7 @@ def show_error(error: LauncherError) -> None:
     )
     problems = error.problems if isinstance(error, InputError) else ()
     glyphs = look_at_terminal(sys.stderr).glyphs
-    if problems:
+    if problems and problems != (problem,):  # a single problem is the error itself
         _draw(problem_list(problems, glyphs), sys.stderr, console)
     _draw(problem_list([problem], glyphs), sys.stderr, console)
 

@@ -186,7 +186,7 @@ def find_items(subset: Subset, buckets: BucketSettings) -> list[Item]:
         InputError: the folder cannot be read or an image cannot be opened.
     """
     try:
-        files = sorted(path for path in subset.image_dir.iterdir() if path.suffix.lower() in SUFFIXES)
+        files = sorted(path for path in subset.image_dir.iterdir() if _is_image(path))
     except OSError as error:
         raise InputError(f"{subset.image_dir} cannot be read: {error.strerror or error}") from error
     items = []
@@ -204,6 +204,11 @@ def find_items(subset: Subset, buckets: BucketSettings) -> list[Item]:
     if not items:
         logger.warning("%s holds no images", subset.image_dir)
     return items
+
+
+def _is_image(path: Path) -> bool:
+    """By its suffix; hidden files (macOS' `._photo.png`) are none, as for upstream's glob."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _read_caption(path: Path, subset: Subset) -> str | None:
