@@ -61,6 +61,9 @@ class Engine(Protocol):
     def check(self, venv: Path) -> str | None:
         """Why the installed packages do not fit together, or None."""
 
+    def forget(self, names: Sequence[str]) -> None:
+        """Drop the kept files of packages that turned out to be damaged."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UvEngine:
@@ -101,6 +104,10 @@ class UvEngine:
         words += [*(["--no-deps"] if alone else []), *requirements]
         self.commands.need(self.commands.uv(self.program, words, tell), _failed(requirements))
 
+    def forget(self, names: Sequence[str]) -> None:
+        if names:  # without names it would drop everything
+            self.commands.uv(self.program, ["cache", "clean", *names])
+
     def check(self, venv: Path) -> str | None:
         finished = self.commands.uv(self.program, ["pip", "check", "--python", str(venv_python(venv))])
         return _complaint(finished.output) if finished.code else None
@@ -139,6 +146,9 @@ class PipEngine:
         self._ensure_pip(venv)
         finished = self.commands.pip(venv_python(venv), ["check"])
         return _complaint(finished.output) if finished.code else None
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Nothing: pip unpacks every time, and keeps what it has checked against a hash."""
 
     def _ensure_pip(self, venv: Path) -> None:
         """An environment made by uv has no pip."""

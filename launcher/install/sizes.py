@@ -84,9 +84,9 @@ def _size(package: Mapping[str, Any]) -> tuple[int | None, bool, str]:
 
 def remote_size(url: str, settings: PipSettings) -> int | None:
     """Size of a file on a server, from its headers; None when the server does not tell."""
-    if urlsplit(url).scheme not in {"http", "https"}:
-        return None
     try:
+        if urlsplit(url).scheme not in {"http", "https"}:
+            return None
         context = ssl.create_default_context()
         if settings.cert:
             place = Path(settings.cert)

@@ -218,15 +218,15 @@ def remove(folder: Path) -> None:
 
 
 def _halves(job: Job) -> str | None:
-    found = packages.broken(job.venv)
-    return (
-        ", ".join(f"{folder.name.removesuffix('.dist-info')}: {why}" for folder, why in found.items()) or None
-    )
+    found = [f"{damage.name}: {damage.reason}" for damage in packages.broken(job.venv)]
+    return "; ".join(found) or None
 
 
 def _heal(job: Job, tell: Callable[[str], None]) -> None:
-    for name in packages.heal(job.venv):
-        tell(f"{name} will be installed again")
+    found = packages.broken(job.venv)
+    job.engine.forget([damage.name for damage in found if damage.is_cut])
+    packages.heal(found)
+    tell(f"to be installed again: {', '.join(damage.name for damage in found)}")
 
 
 def _planned(job: Job) -> dict[str, str]:
