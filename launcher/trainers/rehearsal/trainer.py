@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import random
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from launcher.errors import InputError
 from launcher.trainers.rehearsal import model, sampling, saving
 from launcher.trainers.rehearsal.cache import TensorCache, cache_folder
 from launcher.trainers.rehearsal.checks import check_options, tell_ignored
+from launcher.trainers.rehearsal.compute import make_accelerator
 from launcher.trainers.rehearsal.conditioning import Conditioning
 from launcher.trainers.rehearsal.config import setup_parser
 from launcher.trainers.rehearsal.dataset import Dataset, Item, load_datasets, make_batches
@@ -84,33 +84,8 @@ class RehearsalTrainer:
         args.output_dir = args.output_dir or "."
 
     def prepare_accelerator(self, args: argparse.Namespace) -> Any:
-        """An Accelerator for one process, with everything deterministic that can be.
-
-        Raises:
-            InputError: more than one process was started.
-        """
-        # Imported here: accelerate reads the environment that `accelerate launch` prepared.
-        from accelerate import Accelerator
-
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
-        if torch.cuda.is_available():
-            torch.use_deterministic_algorithms(mode=True, warn_only=True)
-            torch.backends.cuda.enable_flash_sdp(enabled=False)  # their backward passes are not deterministic
-            torch.backends.cuda.enable_mem_efficient_sdp(enabled=False)
-            if hasattr(torch.backends.cuda, "enable_cudnn_sdp"):  # torch 2.5
-                torch.backends.cuda.enable_cudnn_sdp(enabled=False)
-        else:  # one thread: as fast on so small matrices, and sums do not depend on the number of cores
-            torch.set_num_threads(1)
-        precision = args.mixed_precision
-        if precision == "fp16" and not torch.cuda.is_available():
-            logger.warning("fp16 needs a graphics card: this rehearsal computes in bf16 instead")
-            precision = "bf16"
-        accelerator = Accelerator(
-            gradient_accumulation_steps=args.gradient_accumulation_steps, mixed_precision=precision
-        )
-        if accelerator.num_processes > 1:
-            raise InputError("a rehearsal runs in one process; start it with --num_processes 1")
-        return accelerator
+        """Raises: InputError, if more than one process was started."""
+        return make_accelerator(args.mixed_precision, args.gradient_accumulation_steps)
 
     def _set_totals(self, args: argparse.Namespace, items: tuple[Item, ...]) -> None:
         per_epoch = math.ceil(len(self.batches) / args.gradient_accumulation_steps)
