@@ -233,12 +233,18 @@ def stop_tree(
     return not alive
 
 
-def descendants(pid: int) -> list[ProcessId]:
-    """All processes below `pid` now."""
-    root = ProcessId.of(pid)
-    process = root.find() if root else None
-    found = [ProcessId.of(child.pid) for child in _descendants(process)] if process else []
-    return [child for child in found if child is not None]
+def find_by_arguments(*words: str) -> list[ProcessId]:
+    """All processes but this one that have all `words` among their arguments: finds orphans that nobody wrote down."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and set(words) <= set(process.cmdline()):
+                found.append(ProcessId(pid=process.pid, started=process.create_time()))
+        except psutil.Error:
+            continue
+    return found
 
 
 def _descendants(process: psutil.Process) -> list[psutil.Process]:

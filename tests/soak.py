@@ -26,7 +26,7 @@ from launcher.history import chain, load_run, read_state  # noqa: E402
 from launcher.machine import look_at_machine  # noqa: E402
 from launcher.paths import Paths, RunPaths  # noqa: E402
 from launcher.plan import Request, resolve  # noqa: E402
-from launcher.process import ProcessId, descendants, wait_until  # noqa: E402
+from launcher.process import ProcessId, find_by_arguments, wait_until  # noqa: E402
 from launcher.resume import resume_run  # noqa: E402
 from launcher.run import create_run, start_run, training_processes  # noqa: E402
 
@@ -171,7 +171,10 @@ def is_over(run):
 def kill(run, victim):
     """SIGKILL, no warning; the order is that of a power cut: all at once."""
     state = read_state(run)
-    below = descendants(state.trainer_process.pid) if state.trainer_process else []
+    supervisors = {state.supervisor.pid} if state.supervisor else set()
+    parents = {state.trainer_process.pid} if state.trainer_process else set()
+    found = find_by_arguments("--run", str(run.folder))
+    below = [process for process in found if process.pid not in supervisors | parents]
     own = [ProcessId.from_json(event) for event, _ in read_events(run.events) if event["type"] == "start"]
     training = [
         *own,

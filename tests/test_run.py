@@ -13,7 +13,7 @@ from launcher.errors import LauncherError, RunError
 from launcher.events import Status
 from launcher.history import is_run_alive, load_run, read_state
 from launcher.paths import RunPaths
-from launcher.process import ProcessId, wait_until
+from launcher.process import ProcessId, find_by_arguments, wait_until
 from launcher.run import create_run, request_pause, request_stop, start_run, supervise
 
 pytestmark = pytest.mark.training
@@ -45,6 +45,19 @@ def test_runs_of_the_same_second_have_folders_of_their_own(standin):
     plan = standin.plan()
     runs = {create_run(standin.paths, plan).folder for _ in range(5)}
     assert len(runs) == 5
+
+
+def test_a_disk_without_room_leaves_no_half_run(standin, monkeypatch):
+    from launcher.run import folder
+
+    def no_room(_run, _state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder, "write_state", no_room)
+    with pytest.raises(RunError, match="cannot be made") as error:
+        create_run(standin.paths, standin.plan())
+    assert error.value.why == "No space left on device"
+    assert list(standin.paths.runs.iterdir()) == []
 
 
 def test_a_run_starts_only_once(standin, slow):
@@ -145,6 +158,20 @@ def test_the_training_outlives_accelerate(standin, slow):
     assert load_run(run.folder).status is Status.RUNNING
     record = standin.wait_for_end(run)
     assert (record.status, record.step) == (Status.SUCCEEDED, 10)
+
+
+def test_accelerate_dies_before_the_training_has_said_a_word(standin):
+    run = standin.launch()
+    assert wait_until(lambda: read_state(run).trainer_process is not None, timeout_s=30)
+    launcher = read_state(run).trainer_process
+    others = {launcher.pid, read_state(run).supervisor.pid}
+    assert wait_until(
+        lambda: {process.pid for process in find_by_arguments("--run", str(run.folder))} - others,
+        timeout_s=60,
+        poll_s=0.01,
+    )
+    standin.kill(launcher)
+    assert standin.wait_for_end(run).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize("who", ["trainer", "all"])

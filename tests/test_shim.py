@@ -57,8 +57,16 @@ class FakeTrainer:
     def record_loss(self, loss, epoch, step):
         pass
 
-    def sample_images(self, accelerator, args, epoch, global_step):
+    def sample_saved(self, path, prompt, step):
         pass
+
+    def sample_images(self, _accelerator, _args, epoch, global_step):
+        if global_step == 5 and epoch is None:
+            folder = self.harness.run.output / "sample"
+            folder.mkdir()
+            for number in range(2):
+                (folder / f"x_000005_0{number}_7.png").write_bytes(b"png")
+            self.sample_saved(folder / "x_000005_00_7.png", "a cat 猫", 5)  # the other one must be noticed
 
     def train(self, args, first=1):
         self.load_models(args)
@@ -160,6 +168,14 @@ def test_totals_and_phases_are_told_once_each(harness):
     )
 
 
+def test_samples_are_told_once_whoever_notices_them(harness):
+    harness.train()
+    assert [(event["path"], event["prompt"]) for event in events(harness.run, "sample")] == [
+        ("output/sample/x_000005_00_7.png", "a cat 猫"),
+        ("output/sample/x_000005_01_7.png", ""),
+    ]
+
+
 def test_every_save_and_state_told_is_on_the_disk_whole(harness):
     harness.train(save_every_n_steps=4)
     saves = events(harness.run, "save")
@@ -234,7 +250,7 @@ def test_a_full_disk_at_the_last_lora_is_an_error(harness):
     harness.broken.add("lora")
     with pytest.raises(OSError, match="No space"):
         harness.train()
-    assert not list(harness.run.output.iterdir())
+    assert not [path for path in harness.run.output.iterdir() if path.name != "sample"]
 
 
 def test_old_states_are_retired(harness):
@@ -395,6 +411,14 @@ def test_a_whole_training_tells_its_story(training_python, run):
     assert not [
         path for path in run.output.iterdir() if path.name.endswith("-state")
     ]  # redirected, every one
+
+
+@pytest.mark.training
+def test_a_training_whose_run_was_continued_meanwhile_leaves(training_python, run):
+    run.state_json.write_text('{"resumed_by": "another"}')
+    assert shim(training_python, run).returncode == 0
+    assert events(run, "end")[0]["status"] == "INTERRUPTED"
+    assert events(run, "step") == []
 
 
 @pytest.mark.training

@@ -62,7 +62,12 @@ def is_run_alive(run: RunPaths) -> bool:
         state = read_state(run)
     except RunError:
         return False
-    return state.status.is_live and _is_alive(state, Tally.glance(run))
+    if not state.status.is_live:
+        return False
+    known = (state.supervisor, state.trainer_process)  # asked first: a dashboard asks often, events cost more
+    return any(process is not None and process.is_alive for process in known) or _is_alive(
+        state, Tally.glance(run)
+    )
 
 
 def settle(run: RunPaths, state: RunState, tally: Tally, *, is_alive: bool) -> RunState:

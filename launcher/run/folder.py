@@ -10,6 +10,7 @@ from launcher.errors import LauncherError, RunError
 from launcher.files import lock, write_atomic
 from launcher.history import RunState, load_run, read_state, write_state
 from launcher.paths import RunPaths
+from launcher.states import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,27 +37,35 @@ def create_run(paths: Paths, plan: Plan) -> RunPaths:
     A plan with a parent also marks the parent as continued; of several that try at once, one wins.
 
     Raises:
-        RunError: the parent is going on, or was continued by another run.
+        RunError: the parent is going on, or was continued by another run; or the disk does not take the files.
     """
-    if plan.parent is None:
-        return _create(paths, plan)
-    parent = RunPaths(folder=paths.runs / plan.parent)
     try:
-        with run_lock(parent, timeout_s=CLAIM_TIMEOUT_S):
-            record = load_run(parent.folder)
-            check_resumable(paths, record)
-            run = _create(paths, plan)
-            # the settled record, not the file's own words: a killed supervisor left RUNNING there
-            state = replace(read_state(parent), status=record.status, ended=record.ended, step=record.step)
-            error, last_state = record.error, record.last_state
-            write_state(
-                parent, replace(state, error=error, last_state=last_state, resumed_by=run.folder.name)
-            )
-            return run
+        return _create(paths, plan) if plan.parent is None else _continue(paths, plan, plan.parent)
     except RunError:
         raise
-    except LauncherError as error:
+    except LauncherError as error:  # the parent's lock
         raise RunError(error.what, fix=f"launcher watch {plan.parent}", where=error.where) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError("the run folder cannot be made", why=reason, where=str(paths.runs)) from error
+
+
+def _continue(paths: Paths, plan: Plan, parent_id: str) -> RunPaths:
+    """The run folder of a resume, and the mark in its parent: both or neither."""
+    parent = RunPaths(folder=paths.runs / parent_id)
+    with run_lock(parent, timeout_s=CLAIM_TIMEOUT_S):
+        record = load_run(parent.folder)
+        check_resumable(paths, record)
+        run = _create(paths, plan)
+        # the settled record, not the file's own words: a killed supervisor left RUNNING there
+        state = replace(read_state(parent), status=record.status, ended=record.ended, step=record.step)
+        state = replace(state, error=record.error, last_state=record.last_state, resumed_by=run.folder.name)
+        try:
+            write_state(parent, state)
+        except OSError:
+            discard(run.folder)
+            raise
+    return run
 
 
 def check_resumable(paths: Paths, record: RunRecord) -> None:
@@ -80,22 +89,21 @@ def _create(paths: Paths, plan: Plan) -> RunPaths:
     from launcher.plan import plan_to_json, render_dataset_toml, render_train_toml
 
     run = RunPaths(folder=_make_folder(paths.runs, plan.name))
-    for folder in (run.states, run.output):
-        folder.mkdir()
-    write_atomic(run.plan, plan_to_json(plan))
-    write_atomic(run.train_toml, render_train_toml(plan, run))
-    write_atomic(run.dataset_toml, render_dataset_toml(plan))
-    write_state(
-        run,
-        RunState(
-            name=plan.name,
-            preset=plan.preset,
-            trainer=plan.trainer,
-            created=round(time.time(), 3),
-            total_steps=plan.total_steps,
-            parent=plan.parent,
-        ),
-    )
+    created = round(time.time(), 3)
+    state = RunState(
+        name=plan.name, preset=plan.preset, trainer=plan.trainer, created=created, total_steps=plan.total_steps,
+        parent=plan.parent,
+    )  # fmt: skip
+    try:
+        for folder in (run.states, run.output):
+            folder.mkdir()
+        write_atomic(run.plan, plan_to_json(plan))
+        write_atomic(run.train_toml, render_train_toml(plan, run))
+        write_atomic(run.dataset_toml, render_dataset_toml(plan))
+        write_state(run, state)
+    except OSError:
+        discard(run.folder)  # a full disk: half a run folder helps nobody
+        raise
     return run
 
 

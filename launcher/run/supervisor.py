@@ -15,7 +15,7 @@ from launcher.errors import LauncherError, RunError
 from launcher.events import Status
 from launcher.history import Tally, conclude, read_state, write_state
 from launcher.history.verdict import is_stop_requested
-from launcher.process import ProcessId, descendants, start, stop_tree
+from launcher.process import ProcessId, find_by_arguments, start, stop_tree
 from launcher.run.folder import run_lock
 from launcher.run.sampler import Sampler
 
@@ -55,7 +55,6 @@ class Supervisor:
         self._run = run
         self._state = state
         self._tally = Tally()
-        self._family: set[ProcessId] = set()  # seen below accelerate before the shim told its own pid
         self._recorded = 0.0
         self._sampled = 0.0
         self._stop_seen: float | None = None
@@ -90,21 +89,18 @@ class Supervisor:
 
     @property
     def _roots(self) -> list[ProcessId]:
-        known = {self._state.trainer_process, self._tally.process, *self._family}
-        return [process for process in known if process is not None]
+        return [
+            process for process in (self._state.trainer_process, self._tally.process) if process is not None
+        ]
 
     def _lives(self, child: subprocess.Popen[bytes]) -> bool:
         """The training's own process counts: accelerate, its parent, may be killed alone."""
         if child.poll() is None:
-            if self._tally.process is None:
-                self._family |= set(descendants(child.pid))
-            else:
-                self._family.clear()
             return True
         self._tally.update(self._run)
         if self._tally.process is not None:
             return self._tally.process.is_alive
-        return any(process.is_alive for process in self._family)
+        return bool(find_by_arguments("--run", str(self._run.folder)))  # the shim, before it told its pid
 
     def _tick(self, sampler: Sampler) -> None:
         now = time.monotonic()

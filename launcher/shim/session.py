@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError, LauncherError
 from launcher.events import Status
+from launcher.files import read_json
 from launcher.paths import RunPaths
 from launcher.process import ProcessId
 from launcher.shim.hooks import Hooks
@@ -99,6 +100,7 @@ class Session:
         Notices(self._reporter).listen()
         self._saver.step = _resumed_step(self._argv)
         self._start()
+        self._leave_to_successor()
         self._saver.redirect()
         sys.argv = [str(self._script), *self._argv]
         module = _load(self._script)
@@ -118,6 +120,15 @@ class Session:
             "start", **(own.to_json() if own else {"pid": os.getpid()}), trainer=self._class_name,
             torch=_torch_version(), device=device, resumed_step=self._saver.step,
         )  # fmt: skip
+
+    def _leave_to_successor(self) -> None:
+        """Everything around us may have been killed before we could tell that we live, and the run be continued."""
+        try:
+            state = read_json(self._run.state_json)
+        except InputError:
+            return
+        if isinstance(state, dict) and state.get("resumed_by"):
+            raise Leave(Status.INTERRUPTED)
 
     def _conclude(self, code: Any) -> int:
         """The trainer has returned. Exit code 0 does not mean trained (facts/sd-scripts.md 0.8): look at what is there."""
