@@ -452,3 +452,17 @@ def test_doubtful_options_are_said_again_for_the_whole_plan(paths, data):
     (problem,) = check_options(paths, plan_for(paths, data, "sample_every_n_steps=10"), MACHINE)
     assert problem.severity is Severity.WARNING
     assert "sample_prompts" in problem.what
+
+
+def test_precision_that_somebody_insists_on(paths, data):
+    problem = only(check_options(paths, plan_for(paths, data, "mixed_precision=fp16"), MACHINE))
+    assert problem.severity is Severity.ERROR
+    assert "fp16 needs a graphics card" in problem.what
+    gpu = Gpu(name="GTX 1070", capability=(6, 1), total_mib=8192, free_mib=7000, driver="551")
+    old = replace(
+        MACHINE, gpus=(gpu,), has_bf16=Fact(value=False, reason="GTX 1070 has compute capability 6.1")
+    )
+    here = replace(paths, root=data)  # no record of an environment: the card counts
+    problem = only(check_options(here, plan_for(here, data, "mixed_precision=bf16", machine=old), old))
+    assert problem.severity is Severity.WARNING
+    assert list(check_options(here, plan_for(here, data, machine=old), old)) == []

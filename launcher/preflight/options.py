@@ -22,10 +22,29 @@ HIDDEN_SHARE = 0.94  # an "8 GB" card shows 7.6 to 8.0 GiB: some of it belongs t
 def check_options(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
     """Doubtful combinations, too little video memory, too little RAM."""
     yield from check_combinations(plan.options)
+    yield from _precision(plan, machine)
     if plan.trainer in SMALL_TRAINERS:
         yield from _ram(machine)
     else:
         yield from _card(plan, machine)
+
+
+def _precision(plan: Plan, machine: Machine) -> Iterator[Problem]:
+    """Only what somebody asked for by hand gets here: the plan has changed everything else to what works."""
+    setting, device = plan.options.get("mixed_precision"), plan.machine.get("device")
+    if setting is None or device is None:
+        return
+    where = f"{setting.source} (mixed_precision)"
+    if device.value == "cpu" and setting.value == "fp16":
+        yield Problem(
+            severity=Severity.ERROR, what="fp16 needs a graphics card", why=f"the training computes on the CPU: {device.reason}",
+            fix='leave it out, or write mixed_precision = "bf16"', where=where,
+        )  # fmt: skip
+    elif device.value != "cpu" and setting.value == "bf16" and not machine.has_bf16.value:
+        yield Problem(
+            severity=Severity.WARNING, what="this card has no bf16: the training may stop or be very slow", why=machine.has_bf16.reason,
+            fix='leave it out, or write mixed_precision = "fp16"', where=where,
+        )  # fmt: skip
 
 
 def _ram(machine: Machine) -> Iterator[Problem]:
