@@ -23,6 +23,9 @@ TERMINATE_GRACE_S = 10.0
 KILL_GRACE_S = 5.0
 START_TIME_TOLERANCE_S = 1.0  # psutil's start time is exact on one boot; JSON keeps it to the millisecond
 TAIL_LINES = 20
+Child = subprocess.Popen[
+    bytes
+]  # what `start` gives: for others to name the type without importing subprocess
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,9 +194,7 @@ def attach(
             continue
 
 
-def start(
-    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str | None], log: Path
-) -> subprocess.Popen[bytes]:
+def start(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str | None], log: Path) -> Child:
     """Start a program that outlives us: own session (group on Windows), no terminal, both streams appended to `log`.
 
     The streams go straight to the file, not through a pipe: when we die, nothing breaks in the program.

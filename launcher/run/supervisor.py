@@ -20,10 +20,9 @@ from launcher.run.folder import run_lock
 from launcher.run.sampler import Sampler
 
 if TYPE_CHECKING:
-    import subprocess
-
     from launcher.history import RunState
     from launcher.paths import Paths, RunPaths
+    from launcher.process import Child
 
 POLL_S = 0.25
 SAMPLE_S = 2.0
@@ -80,7 +79,7 @@ class Supervisor:
         self._state = replace(self._state, exit_code=child.poll())
         return self._finish(*conclude(self._run, self._tally, child.poll()))
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> Child:
         from launcher.plan import plan_from_json, render_argv
 
         plan = plan_from_json(self._run.plan.read_bytes())
@@ -93,7 +92,7 @@ class Supervisor:
             process for process in (self._state.trainer_process, self._tally.process) if process is not None
         ]
 
-    def _lives(self, child: subprocess.Popen[bytes]) -> bool:
+    def _lives(self, child: Child) -> bool:
         """The training's own process counts: accelerate, its parent, may be killed alone."""
         if child.poll() is None:
             return True
