@@ -241,6 +241,20 @@ def test_prompt_files_in_three_forms(training_python, tmp_path):
     ]
 
 
+def test_damaged_state_is_one_sentence_and_exit_code_4(training_python, five_images, control, tmp_path):
+    state = tmp_path / "state"
+    shutil.copytree(control.state(3), state)
+    optimizer = (state / "optimizer.bin").read_bytes()
+    (state / "optimizer.bin").write_bytes(optimizer[: len(optimizer) // 2])
+    ended = train(
+        training_python, tmp_path / "run", images=five_images, max_train_steps=12, resume=str(state), code=4
+    )
+    last = next(line for line in ended.log.splitlines() if line.startswith("ERROR"))
+    assert "cannot be resumed" in last
+    assert "Traceback" not in ended.log
+    assert not list(ended.output.glob("*.safetensors"))
+
+
 def test_truncated_image_is_one_sentence_and_exit_code_4(training_python, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

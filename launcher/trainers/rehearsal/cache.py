@@ -38,11 +38,9 @@ class TensorCache:
     """Small named groups of tensors, kept in memory and, with a folder, on disk too."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Raises: OSError, if the folder cannot be made."""
+        """`folder`: where files go; None keeps everything in memory."""
         self._folder = folder
         self._kept: dict[str, dict[str, torch.Tensor]] = {}
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
 
     def get(
         self, fingerprint: Mapping[str, Any], make: Callable[[], dict[str, torch.Tensor]]
@@ -58,6 +56,7 @@ class TensorCache:
         tensors = _read(path)
         if tensors is None:
             tensors = make()
+            path.parent.mkdir(parents=True, exist_ok=True)  # somebody may tidy up while a long training runs
             write_atomic(path, safetensors.torch.save(tensors, {"fingerprint": text}))
         return tensors
 

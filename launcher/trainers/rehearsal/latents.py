@@ -47,9 +47,9 @@ def encode(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def decode(latents: torch.Tensor) -> torch.Tensor:
-    """Latents (4, h, w) to pixels (3, 16 h, 16 w) in -1..1; smooth, because only means were kept."""
+    """Latents (4, h, w) to pixels (3, 32 h, 32 w) in -1..1: half the size asked for, and smooth, as only means were kept."""
     colours = (latents.float().cpu() / _SCALES[:, None, None])[:3]
-    size = [side * PATCH * 2 for side in latents.shape[1:]]
+    size = [side * PATCH * REDUCTION // 2 for side in latents.shape[1:]]
     planes = torch.nn.functional.interpolate(colours[None], size=size, mode="bicubic", align_corners=False)[0]
     return torch.einsum("ck,khw->chw", torch.linalg.inv(_COLOURS), planes).clamp(-1, 1)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import safetensors
 import safetensors.torch
 import torch
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TRAIN_STATE = "train_state.json"
+DAMAGED_STATE = (
+    OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, safetensors.SafetensorError,
+)  # fmt: skip  # what reading a state raises when files are missing, cut off, or of another network
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "float": torch.float32}
 
 

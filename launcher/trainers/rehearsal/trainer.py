@@ -170,7 +170,7 @@ class RehearsalTrainer:
         at = saving.read_position(folder)
         try:
             self.accelerator.load_state(str(folder))
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except saving.DAMAGED_STATE as error:
             raise InputError(f"the state {folder} cannot be resumed: {error}") from error
         self.global_step, self._epoch = at.step, at.epoch
         logger.info("resumed at step %d of %d", at.step, self.totals["total_steps"])
@@ -251,6 +251,7 @@ class RehearsalTrainer:
         folder.mkdir(parents=True, exist_ok=True)
         when = f"e{epoch:06d}" if epoch else f"{global_step:06d}"
         name = saving.base_name(args, "sample")
+        self.network.eval()  # no dropout in pictures
         for number, prompt in enumerate(prompts):
             seed = prompt.seed if prompt.seed is not None else args.seed + number
             with accelerator.autocast():
@@ -258,6 +259,7 @@ class RehearsalTrainer:
             path = folder / f"{name}_{when}_{number:02d}_{seed}.png"
             image.save(path)
             self.sample_saved(path, prompt.text, global_step)
+        self.network.train()
 
     def sample_saved(self, path: Path, prompt: str, step: int) -> None:
         """A sample image is on the disk."""
