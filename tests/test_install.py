@@ -152,7 +152,7 @@ def test_pip_does_it_too(site):
     site.install(engine="pip")
     assert site.ready is None
     assert site.record()["engine"] == "pip"
-    assert "size unknown" in site.words  # pip cannot tell before it downloads, and we do not guess
+    assert "to download: size unknown" in site.words  # pip cannot tell before it downloads, and we do not guess
 
 
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho uv 0.1.2\n", "not a program"])
@@ -488,7 +488,7 @@ def test_steps_stop_at_the_first_failure(tmp_path):
 @pytest.mark.parametrize(
     ("download", "words"),
     [
-        (Download(packages=0, known_bytes=0, unknown=0, local_bytes=0), "nothing to download"),
+        (Download(packages=0, known_bytes=0, unknown=0, local_bytes=0), "nothing"),
         (Download(packages=1, known_bytes=200 << 20, unknown=0, local_bytes=0), "1 package, 200 MiB"),
         (Download(packages=2, known_bytes=0, unknown=2, local_bytes=0), "2 packages, size unknown"),
         (

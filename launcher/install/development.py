@@ -64,7 +64,7 @@ def install_tools(paths: Paths, report: Callable[[StepEvent], None]) -> None:
 
 def print_plainly(event: StepEvent) -> None:
     """One line for each step that works, on the error stream: pytest's output may be read by a program."""
-    if event.state in {StepState.BEGIN, StepState.FAILED}:
+    if event.state in {StepState.BEGIN, StepState.NOTE, StepState.FAILED}:
         sys.stderr.write(f"{event.title}: {event.detail}\n")
 
 

@@ -34,7 +34,7 @@ class Download:
     def in_words(self) -> str:
         """`26 packages, 210 MiB (of which 183 MiB lie on this computer); the size of 2 is unknown`."""
         if not self.packages:
-            return "nothing to download"
+            return "nothing"
         count = "1 package" if self.packages == 1 else f"{self.packages} packages"
         if self.unknown == self.packages:
             return f"{count}, size unknown"

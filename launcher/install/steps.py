@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from launcher.errors import InstallError, LauncherError
 from launcher.events import EventWriter
@@ -24,6 +24,7 @@ class StepState(str, Enum):
     SKIPPED = "skipped"  # its check found nothing to do
     BEGIN = "begin"
     PROGRESS = "progress"
+    NOTE = "note"  # within a step, but worth keeping on the screen: how much will be downloaded
     DONE = "done"
     FAILED = "failed"
 
@@ -35,9 +36,15 @@ class StepEvent:
     step: str  # short name, for the journal
     title: str  # in words
     state: StepState
-    detail: str = ""  # BEGIN: why it is needed; PROGRESS: what is being done; FAILED: what happened
+    detail: str = ""  # BEGIN: why it is needed; PROGRESS, NOTE: what is being done; FAILED: what happened
     number: int = 0  # 1 for the first step
     total: int = 0
+
+
+class Tell(Protocol):
+    """How a step tells its progress in words; `keep` marks what the user should still see afterwards."""
+
+    def __call__(self, words: str, /, *, keep: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +57,7 @@ class Step:
     name: str
     title: str
     check: Callable[[], str | None]
-    do: Callable[[Callable[[str], None]], None]
+    do: Callable[[Tell], None]
 
 
 def run_steps(steps: Sequence[Step], *, journal: Path, report: Callable[[StepEvent], None]) -> None:
@@ -86,7 +93,7 @@ def _run_step(
             tell(StepState.SKIPPED)
             return
         tell(StepState.BEGIN, reason)
-        step.do(lambda words: tell(StepState.PROGRESS, words))
+        step.do(lambda words, *, keep=False: tell(StepState.NOTE if keep else StepState.PROGRESS, words))
         left = step.check()
         if left is not None:
             raise InstallError(f"{step.title}: done, and yet {left}")

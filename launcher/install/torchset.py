@@ -10,11 +10,12 @@ from launcher.install.commands import advice
 from launcher.install.pins import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from launcher.install.engine import Engine, Offer
     from launcher.install.pins import TorchSet
+    from launcher.install.steps import Tell
 
 PROBLEM_LINES = 3
 
@@ -53,7 +54,7 @@ def missing(torch_set: TorchSet, present: Mapping[str, str]) -> str | None:
     return f"{name} is {found} and should be {version}" if found else f"{name} {version} is not installed"
 
 
-def install_set(engine: Engine, venv: Path, torch_set: TorchSet, tell: Callable[[str], None]) -> None:
+def install_set(engine: Engine, venv: Path, torch_set: TorchSet, tell: Tell) -> None:
     """Install the build from the first source that has it, telling the size before the download.
 
     Raises:
@@ -64,7 +65,7 @@ def install_set(engine: Engine, venv: Path, torch_set: TorchSet, tell: Callable[
         tell(f"asking {source.title} for {', '.join(source.packages)}")
         offer = engine.look(venv, source.packages, index=source.index, alone=not source.is_fallback)
         if offer.problem is None:
-            tell(announcement(source, offer))
+            tell(announcement(source, offer), keep=True)
             try:
                 engine.install(venv, source.packages, tell, index=source.index, alone=True)
             except InstallError as error:

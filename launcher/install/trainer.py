@@ -16,7 +16,7 @@ from launcher.install.commands import Commands, Log
 from launcher.install.engine import Engine, choose_engine
 from launcher.install.index import read_pip_settings
 from launcher.install.pins import Pins, TorchSet, Version, exact, load_pins
-from launcher.install.steps import Step, StepEvent, StepState, run_steps
+from launcher.install.steps import Step, StepEvent, StepState, Tell, run_steps
 from launcher.install.torchset import install_set, missing
 from launcher.install.turn import take_turn
 from launcher.paths import venv_python
@@ -199,7 +199,7 @@ def _bad_venv(job: Job) -> str | None:
     return None if first <= version <= last else f"it has Python {version[0]}.{version[1]}"
 
 
-def _make_venv(job: Job, tell: Callable[[str], None]) -> None:
+def _make_venv(job: Job, tell: Tell) -> None:
     remove(job.venv)
     job.engine.make(job.venv, job.python, tell)
 
@@ -222,7 +222,7 @@ def _halves(job: Job) -> str | None:
     return "; ".join(found) or None
 
 
-def _heal(job: Job, tell: Callable[[str], None]) -> None:
+def _heal(job: Job, tell: Tell) -> None:
     found = packages.broken(job.venv)
     job.engine.forget([damage.name for damage in found if damage.is_cut])
     packages.heal(found)
@@ -247,11 +247,11 @@ def _wrong_packages(job: Job) -> str | None:
     return job.engine.check(job.venv)
 
 
-def _install_packages(job: Job, tell: Callable[[str], None]) -> None:
+def _install_packages(job: Job, tell: Tell) -> None:
     wanted = [f"{name}=={version}" for name, version in _planned(job).items()]
     offer = job.engine.look(job.venv, wanted, index=None, alone=False)
     if offer.problem is None:  # otherwise the installation will say it better
-        tell(offer.size_in_words)
+        tell(f"to download: {offer.size_in_words}", keep=True)
     job.engine.install(job.venv, wanted, tell)
 
 
@@ -262,7 +262,7 @@ def _no_config(job: Job) -> str | None:
     return None if proof.has_accelerate_config(job.paths, job.pins.name) else "it is missing or was changed"
 
 
-def _prove(job: Job, tell: Callable[[str], None]) -> None:
+def _prove(job: Job, tell: Tell) -> None:
     tell("trying everything that training needs (the first time takes a while)")
     answer = proof.probe(job.commands, job.paths, job.pins, _planned(job))
     if hasattr(os, "sync"):

@@ -52,6 +52,9 @@ class PlainSteps:
                 self._told = time.monotonic()
                 self._write(f"      {detail}")
             return
+        if state == "note":
+            self._write(f"      {detail}")
+            return
         tail = f" ({detail})" if detail else ""
         self._write(f"  {_number(event)}{clean(event.title)}: {words.get(state, state)}{tail}")
 
@@ -86,8 +89,16 @@ class LiveSteps:
                 event.title
             )  # waiting for another window begins with its progress
             self._detail = detail
+        elif state == "note":
+            self._keep(detail)
         else:
             self._finish(clean(event.title), state, detail)
+
+    def _keep(self, detail: str) -> None:
+        """What should still be seen afterwards goes above, while the step goes on."""
+        from rich.text import Text
+
+        self.console.print(Text(f"    {detail}", "muted"))
 
     def _finish(self, title: str, state: str, detail: str) -> None:
         from rich.text import Text
