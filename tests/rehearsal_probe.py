@@ -13,7 +13,7 @@ SCRIPT = ROOT / "launcher" / "trainers" / "rehearsal" / "script.py"
 
 
 def import_as_the_shim_does():
-    sys.path.insert(0, str(SCRIPT.parent))  # what Python does for a script; it must not stay there
+    sys.path[0] = str(SCRIPT.parent)  # what Python does for a script; it must not stay there
     spec = importlib.util.spec_from_file_location("trainer_script", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -62,7 +62,8 @@ def gradients():
             for name, weight in fp8.named_parameters()
             if name in stored
         ),
-        "own_folder_on_path": str(SCRIPT.parent) in sys.path,
+        "own_folders_on_path": [entry for entry in sys.path if Path(entry).is_relative_to(ROOT / "launcher")],
+        "root_on_path": str(ROOT) in sys.path,
         "interface": all(
             hasattr(script, name) for name in ("setup_parser", "read_config_from_file", "RehearsalTrainer")
         ),

@@ -2,24 +2,24 @@
 
 python launcher/trainers/rehearsal/script.py --config_file train.toml --dataset_config dataset.toml
 
-It runs in the training environment, where the launcher is not installed: the folder that holds the `launcher`
-package is put on the module path here, and this file's own folder is taken off it, because its `data`, `model`
-and other plain names would hide modules of the same name.
+It runs in the training environment, where the launcher is not installed. The package is loaded from its folder by
+name alone: putting the folder around it on the module path would offer the launcher's own libraries too, made for
+another Python perhaps. This file's own folder is taken off that path, because its plain names (`text`, `model`, ...)
+would hide modules of the same name.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
+PACKAGE = HERE.parents[1]
 
 
-def _mend_module_path() -> None:
+def _leave_own_folder() -> None:
     sys.path[:] = [entry for entry in sys.path if not _is_here(entry)]
-    if str(ROOT) not in sys.path:
-        sys.path.append(str(ROOT))
 
 
 def _is_here(entry: str) -> bool:
@@ -29,10 +29,24 @@ def _is_here(entry: str) -> bool:
         return False
 
 
-_mend_module_path()
+def _load_launcher() -> None:
+    if "launcher" in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(
+        "launcher", PACKAGE / "__init__.py", submodule_search_locations=[str(PACKAGE)]
+    )
+    assert spec is not None  # noqa: S101  (a .py file always has a loader)
+    assert spec.loader is not None  # noqa: S101  (as above)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["launcher"] = module
+    spec.loader.exec_module(module)
 
-from launcher.trainers.rehearsal.config import read_config_from_file, setup_parser  # noqa: E402  (needs the path)
-from launcher.trainers.rehearsal.trainer import RehearsalTrainer  # noqa: E402  (needs the path)
+
+_leave_own_folder()
+_load_launcher()
+
+from launcher.trainers.rehearsal.config import read_config_from_file, setup_parser  # noqa: E402  (needs the above)
+from launcher.trainers.rehearsal.trainer import RehearsalTrainer  # noqa: E402  (needs the above)
 
 __all__ = ["RehearsalTrainer", "main", "read_config_from_file", "setup_parser"]
 
