@@ -9,6 +9,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 HOME_VARIABLE = "LAUNCHER_HOME"
+# How the user starts us, for every "type this" in a message: a checkout has no `launcher` on the PATH.
+COMMAND = "python setup_env.py" if (PACKAGE.parent / "setup_env.py").is_file() else "launcher"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -142,7 +142,7 @@ def test_values_name_their_file_and_line(paths):
         ("resolution = 0", "resolution cannot be", '"1024,1024"'),
         ("num_repeats = 10", "belongs to the dataset", "[dataset]"),
         ("output_dir = 'x'", "output_dir is set by the launcher", "runs/"),
-        ("resume = 'x'", "resume is set by the launcher", "launcher resume"),
+        ("resume = 'x'", "resume is set by the launcher", "setup_env.py resume"),
         ("pretrained_model_name_or_path = 'x'", "set by the launcher", "--model"),
         ("use_8bit_adam = true", "set by the launcher", "AdamW8bit"),
         ("wandb_api_key = 'x'", "set by the launcher", "WANDB_API_KEY"),

@@ -104,23 +104,23 @@ def test_failure_says_what_and_what_to_do():
     text = "\n".join(screen(views.failed(), 80, 24))
     assert "OutOfMemoryError: CUDA out of memory" in text
     assert "close the browser" in text
-    assert "launcher resume cyanotype" in text
+    assert "setup_env.py resume cyanotype" in text
 
 
 @pytest.mark.parametrize(
     "status", [Status.PAUSED, Status.INTERRUPTED, Status.CANCELLED], ids=lambda status: status.value
 )
 def test_a_resumable_end_names_the_command(status):
-    assert "launcher resume cyanotype" in screen(views.ended(status), 80, 24)[-1]
+    assert "setup_env.py resume cyanotype" in screen(views.ended(status), 80, 24)[-1]
 
 
 def test_a_name_with_blanks_is_quoted():
     view = replace(views.ended(Status.PAUSED), name="aki style")
-    assert screen(view, 80, 24)[-1].endswith('launcher resume "aki style"')
+    assert screen(view, 80, 24)[-1].endswith('setup_env.py resume "aki style"')
 
 
 def test_success_points_to_the_report():
-    assert "launcher report cyanotype" in screen(views.ended(Status.SUCCEEDED), 80, 24)[-1]
+    assert "setup_env.py report cyanotype" in screen(views.ended(Status.SUCCEEDED), 80, 24)[-1]
 
 
 def test_hostile_text_is_shown_literally():

@@ -92,12 +92,12 @@ def test_runs_show_their_ids_where_there_is_room():
 
 
 def test_no_runs_shows_the_way():
-    assert "launcher demo" in text_of(tables.run_table([], FULL))
+    assert "setup_env.py demo" in text_of(tables.run_table([], FULL))
 
 
 def test_ending_names_the_command():
     paused = views.records()[1]
-    assert f"launcher resume {paused.id}" in text_of(tables.ending_note(paused, FULL)).replace("\n", " ")
+    assert f"setup_env.py resume {paused.id}" in text_of(tables.ending_note(paused, FULL)).replace("\n", " ")
 
 
 def test_success_names_the_files():

@@ -157,7 +157,7 @@ print("ANSWER", outcome, *asked)
 def test_dashboard_shows_and_ends(session):
     watch = session("LAST = 3\n" + FOLLOW)
     watch.see("ANSWER ended")
-    assert "launcher report cyanotype --open" in watch.screen
+    assert "setup_env.py report cyanotype --open" in watch.screen
     assert watch.end() == 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_RESUME = "leave it out: `launcher resume` continues from the newest good state with the right step"
+from launcher.paths import COMMAND
+
+_RESUME = f"leave it out: `{COMMAND} resume` continues from the newest good state with the right step"
 _UPLOAD = "leave it out and publish the finished LoRA yourself: training runs offline"
 _ONE_GPU = "leave it out: the launcher starts one process on one card"
 _NAMES = "leave it out: `--name` names the run and its files"
@@ -13,7 +15,7 @@ _ENVIRONMENT = "leave it out and set the environment variable {}: a preset is no
 INSTEAD = {
     "config_file": "leave it out: the launcher writes this file for every run",
     "dataset_config": "leave it out: the launcher writes this file for every run; repeats stand in [dataset]",
-    "output_config": "leave it out: `launcher train PRESET --dry-run` shows everything",
+    "output_config": f"leave it out: `{COMMAND} train PRESET --dry-run` shows everything",
     "output_dir": "leave it out: every run has a folder of its own below runs/",
     "output_name": _NAMES,
     "pretrained_model_name_or_path": "leave it out: `--model` names the base model, or [defaults] model in user/settings.toml",

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from launcher.events import Status
+from launcher.paths import COMMAND
 
 if TYPE_CHECKING:
     from launcher.monitor import Failure
@@ -33,11 +34,11 @@ def error_advice(failure: Failure) -> str:
 def next_step(status: Status, name: str, *, can_resume: bool = True) -> tuple[str, str]:
     """How it stands (words) and the command to go on with ("" when nothing is left to do)."""
     word = f'"{name}"' if " " in name else name  # understood by cmd, PowerShell and sh alike
-    resume = f"launcher resume {word}"
+    resume = f"{COMMAND} resume {word}"
     if status in {Status.PENDING, Status.RUNNING}:
         return "", ""
     if status is Status.SUCCEEDED:
-        return "Finished. The report shows curves and samples:", f"launcher report {word} --open"
+        return "Finished. The report shows curves and samples:", f"{COMMAND} report {word} --open"
     words = {
         Status.PAUSED: "Paused.",
         Status.CANCELLED: "Stopped.",

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from launcher.paths import COMMAND
 from launcher.ui import console, formats, prompts
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def ask_on_interrupt() -> Answer:
         prompts.Choice(value="back", title="Back to the picture", hint=""),
     ]
     try:
-        return prompts.ask_choice("The training is still running. What now?", choices, flag="launcher pause")
+        return prompts.ask_choice(
+            "The training is still running. What now?", choices, flag=f"{COMMAND} pause"
+        )
     except KeyboardInterrupt:
         return "detach"
 

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.paths import COMMAND
 from launcher.ui import ink
 from launcher.ui.formats import clean, fit, pad, when
 from launcher.ui.palette import Glyphs, columns, look_at_terminal
@@ -198,7 +199,7 @@ def main_menu(view: MenuView, *, has_title: bool = False) -> MenuAction:
     from launcher.ui import prompts
 
     if not prompts.can_ask():
-        sys.stdout.write(f"{MARGIN}There is no terminal to ask on. `launcher --help` lists the commands.\n")
+        sys.stdout.write(f"{MARGIN}There is no terminal to ask on. `{COMMAND} --help` lists the commands.\n")
         return MenuAction(kind="quit")
     try:
         return prompts.ask_choice("What would you like to do?", entries(view), flag="a command (see --help)")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.errors import Problem, Severity
+from launcher.paths import COMMAND
 from launcher.ui import formats
 from launcher.ui.advice import next_step
 from launcher.ui.formats import clean
@@ -118,7 +119,7 @@ def run_table(
     """The history, newest first. The run's id has a column where `width` has room for it: names do mostly."""
     if not runs:
         return inset(
-            Text.assemble("Nothing has been trained yet. ", ("launcher demo", "key"), " shows the way.")
+            Text.assemble("Nothing has been trained yet. ", (f"{COMMAND} demo", "key"), " shows the way.")
         )
     has_ids = width >= WIDE_RUNS
     fixed: dict[str, Any] = {"no_wrap": True}
@@ -199,7 +200,8 @@ def ending_note(run: RunRecord, glyphs: Glyphs) -> RenderableType:
     )
     parts: list[RenderableType] = [line]
     if command:
-        parts.append(Text.assemble((f"  {words.partition('. ')[2] or words} ", "muted"), (command, "key")))
+        # On a line of its own: a command that wraps cannot be copied.
+        parts += [Text(f"  {words.partition('. ')[2] or words}", "muted"), Text(f"    {command}", "key")]
     return inset(Group(*parts))
 
 
