@@ -65,7 +65,7 @@ def read_config_from_file(args, parser):
 
 class StandinTrainer:
     def train(self, args):
-        self.accelerator = Accelerator(cpu=True)
+        self.accelerator = Accelerator(cpu=os.environ.get("STANDIN_GPU") != "1")
         torch.manual_seed(args.seed)
         net = torch.nn.Sequential(
             torch.nn.Linear(8, args.width), torch.nn.Tanh(), torch.nn.Linear(args.width, 8)
@@ -132,7 +132,7 @@ class StandinTrainer:
 
     def _one_step(self, args):
         generator = torch.Generator().manual_seed(args.seed * 100_003 + self.step)
-        batch = torch.randn(16, 8, generator=generator)
+        batch = torch.randn(16, 8, generator=generator).to(self.accelerator.device)
         loss = torch.nn.functional.mse_loss(self.net(batch), batch.flip(1))
         self.accelerator.backward(loss)
         self.optimizer.step()

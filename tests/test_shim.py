@@ -286,6 +286,17 @@ def test_an_unwritable_events_file_is_told_once(tmp_path, capsys):
     assert (tmp_path / "gone" / "events.jsonl").exists()
 
 
+def test_a_line_that_a_full_disk_cut_does_not_swallow_the_next(run, monkeypatch):
+    reporter = Reporter(run.events)
+    reporter.emit("step", step=1)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:20]))
+    reporter.emit("step", step=2)
+    monkeypatch.undo()
+    reporter.emit("step", step=3)
+    assert [event["step"] for event in events(run)] == [1, 3]
+
+
 def test_warnings_are_counted_by_place_and_reported_at_powers_of_ten(run, monkeypatch):
     monkeypatch.setattr(warnings, "showwarning", lambda *_, **__: None)
     monkeypatch.setattr(logging.Logger, "handle", logging.Logger.handle)
