@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Command = Callable[[Paths, argparse.Namespace], int]
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  (argparse gives it no public name)
 
+SUPERVISE = (
+    "_supervise"  # no command for people: `run.start_run` starts this, detached, with the run's folder
+)
 RUN_HELP = "run id, its beginning, or its name (default: the newest that fits)"
 
 
@@ -48,6 +51,10 @@ def execute(argv: Sequence[str], paths: Paths) -> int:
         from launcher.commands.menu import menu
 
         return menu(paths)
+    if argv[0] == SUPERVISE:
+        from launcher.commands.control import supervise
+
+        return supervise(paths, argv[1])
     options = make_parser().parse_args(argv)
     module, _, function = options.command.partition(":")
     command: Command = getattr(import_module(f"launcher.commands.{module}"), function)
@@ -102,9 +109,6 @@ def _add_control(commands: Subparsers) -> None:
     runs = _add(commands, "runs", "history:runs", "list the runs, newest first")
     runs.add_argument("--all", action="store_true", help="all of them, not only the newest")
     _add_json(runs)
-    supervise = commands.add_parser("_supervise")  # no help: the launcher starts this itself, detached
-    supervise.add_argument("folder")
-    supervise.set_defaults(command="control:supervise")
 
 
 def _add_presets(commands: Subparsers) -> None:

@@ -61,11 +61,11 @@ def watch(paths: Paths, options: argparse.Namespace) -> int:
     return common.follow(paths, RunPaths(folder=record.folder), is_attended=common.has_terminal())
 
 
-def supervise(paths: Paths, options: argparse.Namespace) -> int:
+def supervise(paths: Paths, folder: str) -> int:
     """Body of the detached supervisor."""
     from launcher.run import supervise as body
 
-    return body(paths, RunPaths(folder=Path(options.folder)))
+    return body(paths, RunPaths(folder=Path(folder)))
 
 
 def _live(paths: Paths, text: str | None) -> RunRecord:
