@@ -382,6 +382,32 @@ def test_missing_package_is_one_paragraph_and_a_log(tree):
     assert tree.run("--help").returncode == 0
 
 
+def test_unwritable_folder_is_told_without_traceback(tree):
+    (tree.folder / ".cache").write_text("a file where a folder should be", encoding="utf-8")
+    result = tree.run()
+    assert result.returncode == 6
+    assert "could not be written" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals to a group")
+def test_interrupted_from_the_keyboard(tree):
+    process = tree.start("--help")
+    assert "Setting up" in process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+    output = process.communicate(timeout=TIMEOUT_S)[0]
+    assert process.returncode == 130
+    assert "Interrupted" in output
+    assert "Traceback" not in output
+    assert tree.run("--help").returncode == 0
+
+
+def test_user_settings_for_other_places_do_not_count(tree, tmp_path):
+    result = tree.run("presets", "--help", PIP_USER="1", PIP_TARGET=str(tmp_path / "target"))
+    assert result.returncode == 0, result.stdout
+    assert not (tmp_path / "target").exists()
+
+
 def test_logs_go_where_the_user_data_is(tree, tmp_path):
     tree.require("does-not-exist")
     tree.run(LAUNCHER_HOME=str(tmp_path / "data"))

@@ -152,7 +152,9 @@ def test_pip_does_it_too(site):
     site.install(engine="pip")
     assert site.ready is None
     assert site.record()["engine"] == "pip"
-    assert "to download: size unknown" in site.words  # pip cannot tell before it downloads, and we do not guess
+    assert (
+        "to download: size unknown" in site.words
+    )  # pip cannot tell before it downloads, and we do not guess
 
 
 @pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho uv 0.1.2\n", "not a program"])
@@ -221,6 +223,16 @@ def test_gpu_build_is_never_replaced_by_another(site):
     assert "network" in caught.value.fix
     assert Path(caught.value.where).is_file()
     assert "not installed" in site.ready
+
+
+def test_build_that_cannot_be_had_leaves_the_working_one(site):
+    installed_site(site)
+    with pytest.raises(InstallError, match="could not be had"):
+        site.install(cuda="gpu")
+    assert site.ready is None
+    assert site.record()["torch_set"] == "cpu"
+    site.install()
+    assert site.events == []
 
 
 def test_choice_of_build_is_kept(site):

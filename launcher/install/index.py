@@ -74,7 +74,11 @@ def read_pip_settings(pythons: tuple[Path, ...], *, cwd: Path) -> PipSettings:
 def pip_environment(python: Path) -> dict[str, str | None]:
     """Environment changes for pip: the settings of the Python that an environment was made from count there too."""
     base = Path(sys.base_prefix) / ("pip.ini" if os.name == "nt" else "pip.conf")
-    changes: dict[str, str | None] = {"PIP_NO_INPUT": "1", "PYTHONHOME": None, "PYTHONPATH": None}
+    changes: dict[str, str | None] = {
+        "PIP_NO_INPUT": "1",
+        "PIP_USER": "0",  # other places than our environment, from the user's settings, would break it
+        **dict.fromkeys(("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONHOME", "PYTHONPATH")),
+    }
     if base.is_file() and "PIP_CONFIG_FILE" not in os.environ and python.parent != base.parent:
         changes["PIP_CONFIG_FILE"] = str(base)
     return changes

@@ -10,7 +10,7 @@ from launcher.install.commands import advice
 from launcher.install.pins import exact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from launcher.install.engine import Engine, Offer
@@ -54,8 +54,12 @@ def missing(torch_set: TorchSet, present: Mapping[str, str]) -> str | None:
     return f"{name} is {found} and should be {version}" if found else f"{name} {version} is not installed"
 
 
-def install_set(engine: Engine, venv: Path, torch_set: TorchSet, tell: Tell) -> None:
+def install_set(
+    engine: Engine, venv: Path, torch_set: TorchSet, tell: Tell, *, before: Callable[[], None]
+) -> None:
     """Install the build from the first source that has it, telling the size before the download.
+
+    `before` is called when a source has it, before the environment changes.
 
     Raises:
         InstallError: no source has it, or the download or the installation failed.
@@ -66,6 +70,7 @@ def install_set(engine: Engine, venv: Path, torch_set: TorchSet, tell: Tell) -> 
         offer = engine.look(venv, source.packages, index=source.index, alone=not source.is_fallback)
         if offer.problem is None:
             tell(announcement(source, offer), keep=True)
+            before()
             try:
                 engine.install(venv, source.packages, tell, index=source.index, alone=True)
             except InstallError as error:

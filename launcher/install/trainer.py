@@ -47,6 +47,14 @@ class Job:
     def venv(self) -> Path:
         return self.paths.trainer_venv(self.pins.name)
 
+    def touch(self) -> None:
+        """Called before anything in the environment changes: until it is proved again it counts as half made.
+
+        Not earlier: a torch build that cannot be had must not cost the user the one that works.
+        """
+        proof.forget(self.paths, self.pins.name)
+        write_json(self.paths.trainer(self.pins.name) / "choice.json", {"torch_set": self.torch_set.name})
+
 
 def install(
     paths: Paths, name: str, *, cuda: str | None, engine: str | None, report: Callable[[StepEvent], None]
@@ -61,8 +69,6 @@ def install(
         with _turn(paths, name, report) as handle:
             if proof.not_ready(paths, name, torch_set.name) is None:
                 return  # the one we waited for made it
-            proof.forget(paths, name)
-            write_json(paths.trainer(name) / "choice.json", {"torch_set": torch_set.name})
             job = _job(paths, pins, torch_set, engine=engine, log=log, handle=handle)
             run_steps(steps(job), journal=paths.trainer(name) / "install.jsonl", report=report)
     except LauncherError as error:
@@ -84,7 +90,7 @@ def steps(job: Job) -> list[Step]:
         Step(name="space", title="Room on the drive", check=lambda: _no_space(job), do=lambda _: _refuse_space(job)),
         Step(name="venv", title="Folder", check=lambda: _bad_venv(job), do=lambda tell: _make_venv(job, tell)),
         Step(name="heal", title="Leftovers of an interrupted installation", check=lambda: _halves(job), do=lambda tell: _heal(job, tell)),
-        Step(name="torch", title=f"PyTorch ({job.torch_set.title})", check=lambda: missing(job.torch_set, packages.installed(job.venv)), do=lambda tell: install_set(job.engine, job.venv, job.torch_set, tell)),
+        Step(name="torch", title=f"PyTorch ({job.torch_set.title})", check=lambda: missing(job.torch_set, packages.installed(job.venv)), do=lambda tell: install_set(job.engine, job.venv, job.torch_set, tell, before=job.touch)),
         Step(name="packages", title="Packages", check=lambda: _wrong_packages(job), do=lambda tell: _install_packages(job, tell)),
         Step(name="accelerate", title="accelerate's configuration", check=lambda: _no_config(job), do=lambda _: proof.write_accelerate_config(job.paths, job.pins.name)),
         Step(name="proof", title="Proof", check=lambda: proof.not_ready(job.paths, job.pins.name, job.torch_set.name), do=lambda tell: _prove(job, tell)),
@@ -200,6 +206,7 @@ def _bad_venv(job: Job) -> str | None:
 
 
 def _make_venv(job: Job, tell: Tell) -> None:
+    job.touch()
     remove(job.venv)
     job.engine.make(job.venv, job.python, tell)
 
@@ -223,6 +230,7 @@ def _halves(job: Job) -> str | None:
 
 
 def _heal(job: Job, tell: Tell) -> None:
+    job.touch()
     found = packages.broken(job.venv)
     job.engine.forget([damage.name for damage in found if damage.is_cut])
     packages.heal(found)
@@ -252,6 +260,7 @@ def _install_packages(job: Job, tell: Tell) -> None:
     offer = job.engine.look(job.venv, wanted, index=None, alone=False)
     if offer.problem is None:  # otherwise the installation will say it better
         tell(f"to download: {offer.size_in_words}", keep=True)
+    job.touch()
     job.engine.install(job.venv, wanted, tell)
 
 
