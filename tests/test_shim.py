@@ -61,7 +61,7 @@ class FakeTrainer:
         pass
 
     def sample_images(self, _accelerator, _args, epoch, global_step):
-        if global_step == 5 and epoch is None:
+        if global_step == 5 and epoch is None and self.harness.run.output.is_dir():
             folder = self.harness.run.output / "sample"
             folder.mkdir()
             for number in range(2):

@@ -1,10 +1,10 @@
 """What the shim costs: CPU seconds of a rehearsal step with and without it, in the same process, alternating.
 
-vendor/rehearsal/venv/bin/python tests/benchmarks/bench_shim.py [--blocks 12] [--steps 10]
+vendor/rehearsal/venv/bin/python tests/benchmarks/bench_shim.py [--pairs 80]
 
-One training is built once and then stepped in blocks, alternately bare and wrapped; the order within each pair
-changes, so that warm-up and other programs weigh on both alike. Printed: the ratio of the medians over the pairs,
-with the spread, and the shim's own time per step measured alone (which noise does not touch).
+One network is built once and stepped, alternately bare and wrapped; the order within each pair changes, so that
+warm-up and other programs weigh on both alike. Printed: the ratio of the medians, with the quartiles of the pairs'
+ratios, and the shim's own time per step measured alone over many empty steps (which noise does not touch).
 """
 
 import argparse
@@ -33,8 +33,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--blocks", type=int, default=12, help="pairs of blocks")
-    parser.add_argument("--steps", type=int, default=10, help="steps in a block")
+    parser.add_argument("--pairs", type=int, default=80, help="pairs of steps")
     options = parser.parse_args()
     import torch
 
@@ -42,32 +41,42 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         run = RunPaths(folder=Path(folder) / "run")
         run.output.mkdir(parents=True)
-        wrapped, bare = trainer_class(), trainer_class()
+        unet = build_unet()
+        wrapped, bare = trainer_class(unet), trainer_class(unet)
         hooks_for(run).wrap(wrapped)
         alone = own_seconds(wrapped, bare)
         pairs = measure(wrapped, bare, options)
-    ratios = [with_shim / without for with_shim, without in pairs]
-    step = statistics.median(without for _, without in pairs) / options.steps
-    low, _, high = statistics.quantiles(ratios, n=4)
+    step = statistics.median(without for _, without in pairs)
+    low, _, high = statistics.quantiles((with_shim / without for with_shim, without in pairs), n=4)
+    ratio = statistics.median(with_shim for with_shim, _ in pairs) / step
+    print(f"CPU time of a step without the shim: {step * 1000:.1f} ms (median of {options.pairs})")
     print(
-        f"CPU time of a step without the shim: {step * 1000:.1f} ms (median of {options.blocks} blocks of {options.steps})"
+        f"ratio with/without:                  {ratio:.4f} (quartiles of the pairs {low:.4f} to {high:.4f})"
     )
-    print(f"ratio with/without:    {statistics.median(ratios):.4f} (quartiles {low:.4f} to {high:.4f})")
-    print(f"the shim alone:        {alone * 1e6:.0f} us a step = {alone / step:.3%} of a step")
+    print(f"the shim alone:                      {alone * 1e6:.0f} us a step = {alone / step:.3%} of a step")
 
 
-def trainer_class():
-    """A trainer whose step is the rehearsal's own: forward, backward, AdamW on the same network."""
-    import torch
-
+def build_unet():
+    """The rehearsal's own network, with 200 of its matrices to train."""
     from launcher.trainers.rehearsal import model
 
-    class Trainer:
-        unet = None
+    unet = model.build_unet()
+    for parameter in trained(unet):
+        parameter.requires_grad_(True)
+    return unet
 
+
+def trained(unet):
+    return [parameter for parameter in unet.parameters() if parameter.dim() == 2][:200]
+
+
+def trainer_class(unet):
+    """A trainer whose step is like the rehearsal's: forward, backward, AdamW on the same network."""
+    import torch
+
+    class Trainer:
         def prepare(self):
-            Trainer.unet = Trainer.unet or model.build_unet()
-            parameters = [p for p in Trainer.unet.parameters() if p.dim() == 2][:200]
+            parameters = trained(unet)
             self.optimizer = torch.optim.AdamW(parameters, lr=1e-4)
             self.lr_scheduler = torch.optim.lr_scheduler.ConstantLR(self.optimizer)
             self.totals = {"total_steps": 10**9, "steps_per_epoch": 20, "epochs": 10**8, "images": 20}
@@ -82,17 +91,13 @@ def trainer_class():
 
         def compute(self):
             latents = torch.randn(1, 4, 8, 8)
-            extra = {"text_embeds": torch.randn(1, 1280), "time_ids": torch.randn(1, 6)}
-            config = Trainer.unet.config
+            config = unet.config
             text = torch.randn(1, 77, config.cross_attention_dim)
             pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-            extra["text_embeds"] = torch.randn(1, pooled)
-            output = Trainer.unet(latents, torch.tensor([500]), text, added_cond_kwargs=extra).sample
+            extra = {"text_embeds": torch.randn(1, pooled), "time_ids": torch.randn(1, 6)}
+            output = unet(latents, torch.tensor([500]), text, added_cond_kwargs=extra).sample
             loss = output.square().mean()
-            for group in self.optimizer.param_groups:
-                for parameter in group["params"]:
-                    parameter.requires_grad_(True)
-            loss.backward() if loss.requires_grad else None
+            loss.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
             return loss.item()
@@ -133,11 +138,11 @@ def measure(wrapped, bare, options):
         trainer.prepare()
         trainer.train_loop(args, 3, True)  # warm-up
     pairs = []
-    for number in range(options.blocks):
+    for number in range(options.pairs):
         seconds = [0.0, 0.0]
         for which in (0, 1) if number % 2 else (1, 0):
             began = time.process_time()  # CPU time: what other programs do meanwhile does not count
-            trainers[which].train_loop(args, options.steps, True)
+            trainers[which].train_loop(args, 1, True)
             seconds[which] = time.process_time() - began
         pairs.append(tuple(seconds))
     return pairs
