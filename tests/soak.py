@@ -142,14 +142,7 @@ def wait_for_moment(run, moment, chance):
         if after and any(event["type"] == after for event, _ in read_events(run.events)):
             time.sleep(delay * (0.3 if moment == "caching" else 2.0))
             return not is_over(run)
-        if moment == "saving" and delay < 0.7 and is_saving(run):
-            return True
-        if (
-            moment == "saving"
-            and delay >= 0.7
-            and (is_saving(run) or run.states.is_dir())
-            and any(run.states.iterdir())
-        ):
+        if moment == "saving" and is_saving(run):
             return True
         if is_over(run):
             return False
