@@ -7,6 +7,7 @@ import time
 from collections import deque
 
 WINDOW_STEPS = 100  # until an epoch's length is known
+MIN_WINDOW_STEPS = 20
 MAX_WINDOW_STEPS = 1000
 MIB = 1 << 20
 
@@ -20,8 +21,13 @@ class Pace:
         self._began = time.perf_counter()
 
     def set_window(self, steps_per_epoch: int) -> None:
-        """Average over one epoch, as sd-scripts' `avr_loss` does: each image counts once."""
-        self._recent = deque(self._recent, maxlen=min(max(steps_per_epoch, 1), MAX_WINDOW_STEPS))
+        """Average over one epoch, as sd-scripts' `avr_loss` does; over several where an epoch is short.
+
+        Whole epochs, so that each image counts equally often; a handful of steps alone would only show their noise.
+        """
+        epoch = max(steps_per_epoch, 1)
+        epochs = -(-MIN_WINDOW_STEPS // epoch)
+        self._recent = deque(self._recent, maxlen=min(epochs * epoch, MAX_WINDOW_STEPS))
 
     def add_loss(self, loss: float) -> None:
         """The loss of one micro-batch."""

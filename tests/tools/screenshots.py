@@ -1,20 +1,24 @@
 """Pictures of the menu, the dashboard, a preset and the history for the README, as SVG.
 
-    python -m tests.tools.screenshots [FOLDER]      (default: .github/screens)
+    python -m tests.tools.screenshots [FOLDER] [--run RUN --step N]      (default: .github/screens)
 
-The run on them is made up (tests/ui_views.py): numbers look like an 8 GB card's and are not measured.
+With --run, `dashboard.svg` shows that real run as it stood at step N; that is the one in the README. On the others the
+run is made up (tests/ui_views.py): numbers look like an 8 GB card's and are not measured.
 """
 
 import argparse
 import io
+import json
 import re
+import tempfile
 from pathlib import Path
 
 from rich.console import Group
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from launcher.paths import find_paths
+from launcher.monitor import RunMonitor
+from launcher.paths import RunPaths, find_paths
 from launcher.preset import load_preset
 from launcher.ui import ink, menu, tables
 from launcher.ui.console import make_console
@@ -103,11 +107,46 @@ def make_all(folder):
     ]
 
 
+def real_view(source, step, scratch):
+    """What the dashboard showed of a real run at `step`: its own files, cut off there."""
+    run = RunPaths(folder=scratch / source.name)
+    run.folder.mkdir()
+    lines = source.joinpath("events.jsonl").read_bytes().splitlines(keepends=True)
+    last = next(
+        number
+        for number, line in enumerate(lines)
+        if (json.loads(line)["type"], json.loads(line).get("step")) == ("step", step)
+    )
+    run.events.write_bytes(b"".join(lines[: last + 1]))
+    now = json.loads(lines[last])["t"]
+    samples = source.joinpath("gpu.jsonl").read_bytes().splitlines(keepends=True)
+    run.gpu.write_bytes(b"".join(line for line in samples if json.loads(line)["t"] <= now))
+    state = json.loads(source.joinpath("state.json").read_text(encoding="utf-8"))
+    run.state_json.write_text(
+        json.dumps({**state, "status": "RUNNING", "ended": None, "error": None}), encoding="utf-8"
+    )
+    return RunMonitor(run, lambda: True).poll(), now
+
+
+def make_real(folder, source, step):
+    """The README's dashboard."""
+    with tempfile.TemporaryDirectory() as scratch:
+        view, now = real_view(source, step, Path(scratch))
+    return save(
+        render(view, COLUMNS, ROWS, now=now), folder / "dashboard.svg", title="python setup_env.py demo"
+    )
+
+
 def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("folder", nargs="?", type=Path, default=ROOT / ".github" / "screens")
-    for path in make_all(words.parse_args().folder):
+    words.add_argument("--run", type=Path, help="folder of a finished run")
+    words.add_argument("--step", type=int, default=30)
+    options = words.parse_args()
+    for path in make_all(options.folder):
         print(path)
+    if options.run:
+        print(make_real(options.folder, options.run, options.step))
 
 
 if __name__ == "__main__":
