@@ -13,7 +13,7 @@ import pytest
 
 from launcher.errors import InstallError, UsageError
 from launcher.install import engine as engines
-from launcher.install import forget_marker, install_trainer, packages, proof, trainer_ready
+from launcher.install import forget_marker, install_trainer, packages, proof, torchset, trainer_ready
 from launcher.install.commands import advice
 from launcher.install.index import PipSettings
 from launcher.install.pins import load_pins
@@ -353,6 +353,14 @@ def test_full_drive_is_refused_before_anything_is_made(site):
     with pytest.raises(InstallError, match="drive is too full: about 999999999 MiB are needed"):
         site.install()
     assert not site.venv.exists()
+
+
+def test_build_larger_than_the_drive_is_refused_before_the_download(site, monkeypatch):
+    site.offer("1.0+cpu")
+    monkeypatch.setattr(torchset, "UNPACKED", 10**12)
+    with pytest.raises(InstallError, match="drive is too full"):
+        site.install()
+    assert "tinytorch" not in packages.installed(site.venv)
 
 
 def test_unfit_python_is_refused_with_the_right_one(site):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from launcher.install.steps import Tell
 
 PROBLEM_LINES = 3
+MIB = 1024 * 1024
+UNPACKED = 4  # a torch download of 183 MiB took 660 MiB unpacked, and the download itself is kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +73,7 @@ def install_set(
         offer = engine.look(venv, source.packages, index=source.index, alone=not source.is_fallback)
         if offer.problem is None:
             tell(announcement(source, offer), keep=True)
+            _require_room(venv, offer)
             before()
             try:
                 engine.install(venv, source.packages, tell, index=source.index, alone=True)
@@ -82,6 +86,18 @@ def install_set(
         problems.append(f"{source.title}: {_last_lines(offer.problem or '')}")
     why = "\n".join(problems)
     raise InstallError(f"The torch build {torch_set.title} could not be had.", why=why, fix=advice(why))
+
+
+def _require_room(venv: Path, offer: Offer) -> None:
+    """The pins' own number is for the planned build; what an index offers instead may be ten times as large."""
+    needed = UNPACKED * offer.download.known_bytes if offer.download else 0
+    free = shutil.disk_usage(venv).free
+    if free < needed:
+        raise InstallError(
+            f"The drive is too full: about {needed // MIB} MiB are needed, {free // MIB} MiB are free.",
+            why=f"The environment lies in {venv}.",
+            fix="Make room on this drive, or move the whole folder to another one, then start this again.",
+        )
 
 
 def announcement(source: Source, offer: Offer) -> str:
