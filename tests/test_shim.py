@@ -154,7 +154,17 @@ def test_steps_have_the_mean_of_their_micro_batches_and_a_moving_average(harness
     assert [event["step"] for event in steps] == list(range(1, 11))
     assert [event["loss"] for event in steps] == [step + 0.5 for step in range(1, 11)]
     assert [event["epoch"] for event in steps] == [1] * 5 + [2] * 5
-    assert steps[-1]["avg_loss"] == pytest.approx(sum(range(6, 11)) / 5 + 0.5)  # an epoch is the window
+    assert steps[-1]["avg_loss"] == pytest.approx(sum(range(1, 11)) / 10 + 0.5)
+
+
+@pytest.mark.parametrize(("steps_per_epoch", "window"), [(1, 20), (3, 21), (20, 20), (50, 50), (5000, 1000)])
+def test_the_average_is_over_whole_epochs_and_twenty_steps_at_least(steps_per_epoch, window):
+    pace = Pace()
+    pace.set_window(steps_per_epoch)
+    for step in range(1, 1201):
+        pace.add_loss(step)
+        _, average, _ = pace.end_step()
+    assert average == pytest.approx(sum(range(1201 - window, 1201)) / window)
 
 
 def test_totals_and_phases_are_told_once_each(harness):
