@@ -19,7 +19,7 @@ from launcher.shim.phases import Phases
 from launcher.shim.reporter import Reporter
 from launcher.shim.requests import Leave, requested
 from launcher.shim.samples import Samples, prompt_of, read_prompts
-from launcher.shim.saving import Saver
+from launcher.shim.saving import Saver, _make_durable
 from launcher.shim.session import in_words
 
 STANDIN = Path(__file__).parent / "standin.py"
@@ -502,3 +502,14 @@ def test_a_full_disk_during_training(training_python, tmp_path):
             assert "disk is full" in events(run, "error")[0]["message"]
     finally:
         subprocess.run(["umount", str(run.folder)], check=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_lora_can_be_read_by_whoever_may_read_the_users_other_files(run):
+    part, path = run.folder / ".part", run.folder / "x.safetensors"
+    part.write_bytes(b"lora")
+    part.chmod(0o600)
+    _make_durable(part, path)
+    ordinary = run.folder / "ordinary"
+    ordinary.touch()
+    assert path.stat().st_mode == ordinary.stat().st_mode

@@ -132,6 +132,10 @@ class Saver:
 
 
 def _make_durable(part: Path, path: Path) -> None:
+    # safetensors 0.8 makes its files readable by their owner alone: a web UI under another account could not load it.
+    mask = os.umask(0)
+    os.umask(mask)
+    part.chmod(0o666 & ~mask)
     with part.open("rb+") as stream:
         os.fsync(stream.fileno())
     replace(part, path)
