@@ -10,12 +10,22 @@ from launcher.errors import EXIT_BUG, EXIT_INTERRUPTED, LauncherError
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command line; never shows a traceback."""
+    try:
+        code = _bounded(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `launcher runs | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _bounded(argv: list[str]) -> int:
     from launcher.cli import execute
     from launcher.paths import find_paths
 
     paths = find_paths()
     try:
-        return execute(sys.argv[1:] if argv is None else argv, paths)
+        return execute(argv, paths)
     except LauncherError as error:
         from launcher.ui.console import show_error
 
@@ -24,9 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `launcher runs | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as done:  # argparse: after --help, or a wrong command line that it has explained
+        return done.code if isinstance(done.code, int) else 0
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001  (the one boundary: a bug ends in a log to paste, not in a traceback)
         from launcher.crash import write_log
 
