@@ -100,13 +100,17 @@ def test_ending_names_the_command():
     assert f"setup_env.py resume {paused.id}" in text_of(tables.ending_note(paused, FULL)).replace("\n", " ")
 
 
-def test_success_names_the_files():
-    text = text_of(
-        tables.success_panel(views.records()[3], lora="/a/b.safetensors", report="/a/r.html", glyphs=FULL)
-    )
-    assert "demo is trained" in text
-    assert "/a/b.safetensors" in text
-    assert "/a/r.html" in text
+def test_success_names_the_files_each_on_one_line(capsys):
+    lora = "/a/" + "a long name with blanks, " * 12 + "b.safetensors"
+    console.get_console.cache_clear()
+    console.show_success(views.records()[3], lora=lora, report="/a/r.html")
+    console.get_console.cache_clear()
+    lines = capsys.readouterr().out.splitlines()
+    assert any("demo is trained" in line for line in lines)
+    assert [line.split(maxsplit=1)[1] for line in lines if line.strip().startswith(("LoRA", "report"))] == [
+        lora,
+        "/a/r.html",
+    ]
 
 
 def test_doctor_counts_what_is_wrong():

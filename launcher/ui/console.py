@@ -156,9 +156,16 @@ def show_doctor(findings: Sequence[tuple[str, str, Problem | None]]) -> None:
 
 def show_success(run: RunRecord, *, lora: str | None, report: str | None) -> None:
     """A finished run: where the LoRA and the report are."""
-    from launcher.ui.tables import success_panel
+    from rich.text import Text
 
-    show(success_panel(run, lora=lora, report=report, glyphs=signs()))
+    from launcher.ui.tables import success_note
+
+    show(success_note(run, signs()))
+    get_console().print()
+    for title, path in (("LoRA", lora), ("report", report)):
+        if path:  # one line, however long: a path that was cut in two cannot be copied
+            line = Text.assemble((f"    {title:<8} ", "muted"), clean(path))
+            get_console().print(line, soft_wrap=True)
 
 
 def show_ending(run: RunRecord) -> None:

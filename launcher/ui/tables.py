@@ -166,8 +166,8 @@ def doctor_table(findings: Sequence[tuple[str, str, Problem | None]], glyphs: Gl
     return Group(inset(table), "", inset(verdict))
 
 
-def success_panel(run: RunRecord, *, lora: str | None, report: str | None, glyphs: Glyphs) -> RenderableType:
-    """The end that everybody wants: what was trained and where it lies."""
+def success_note(run: RunRecord, glyphs: Glyphs) -> RenderableType:
+    """The end that everybody wants: what was trained, and how long it took."""
     took = run.ended - run.created if run.ended is not None and run.created is not None else None
     line = Text.assemble(
         (f"{glyphs.tick} ", "good"),
@@ -175,11 +175,7 @@ def success_panel(run: RunRecord, *, lora: str | None, report: str | None, glyph
         " is trained",
         (_facts(run, took, glyphs), "muted"),
     )
-    table = grid({"no_wrap": True, "style": "muted"}, {"overflow": "fold"})
-    for title, value in (("LoRA", lora), ("report", report)):
-        if value:
-            table.add_row(title, clean(value))
-    return inset(Group(line, "", Padding(table, (0, 0, 0, 2))))
+    return inset(line)
 
 
 def _facts(run: RunRecord, took: float | None, glyphs: Glyphs) -> str:
