@@ -1,11 +1,10 @@
 """The command line: every command of the menu as words, and the reverse.
 
-Only argparse is imported here; a command's module is imported when the command is carried out.
+argparse comes with the first word that needs it, a command's module is imported when the command is carried out.
 """
 
 from __future__ import annotations
 
-import argparse
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from launcher import __version__
 from launcher.errors import EXIT_CODES
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from launcher.paths import Paths
@@ -28,6 +28,8 @@ RUN_HELP = "run id, its beginning, or its name (default: the newest that fits)"
 
 def make_parser() -> argparse.ArgumentParser:
     """The whole command line."""
+    import argparse
+
     codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
     parser = argparse.ArgumentParser(
         prog="launcher",

@@ -42,6 +42,11 @@ class Paths:
         return self.home / "user" / "settings.toml"
 
     @property
+    def machine_note(self) -> Path:
+        """The card as it was last seen, for the menu's title: asking the driver would delay it."""
+        return self.home / "user" / "machine.txt"
+
+    @property
     def runs(self) -> Path:
         return self.home / "runs"
 

@@ -215,3 +215,29 @@ def test_interrupted_runs_stand_on_top():
 
 def text_of(lines):
     return "\n".join("".join(text for text, _ in line) for line in lines)
+
+
+def test_no_heavy_module_is_loaded_until_the_question_is_due():
+    """The whole way of the real menu: title, environment, history, standing."""
+    code = (
+        "from launcher.__main__ import main\nfrom launcher.commands import menu as command\nfrom launcher.paths import find_paths\n"
+        "from launcher.ui import menu\npaths = find_paths()\nmenu.paint_title('1', command.known_machine(paths))\n"
+        "menu._paint_standing(command.look(paths))\nimport sys\nsys.stderr.write(' '.join(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    assert "SDXL LoRA launcher" in done.stdout
+    heavy = {
+        "torch",
+        "questionary",
+        "prompt_toolkit",
+        "pynvml",
+        "psutil",
+        "rich",
+        "jinja2",
+        "PIL",
+        "numpy",
+        "argparse",
+    }
+    assert not {name.partition(".")[0] for name in done.stderr.split()} & heavy

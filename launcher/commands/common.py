@@ -12,7 +12,6 @@ from launcher.paths import COMMAND, RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from launcher.errors import Problem
     from launcher.history import RunRecord
@@ -37,15 +36,11 @@ def machine_of(paths: Paths) -> Machine:
     machine = look_at_machine()
     gpu = machine.gpu
     line = f"{gpu.name}, {gpu.total_mib / 1024:.0f} GB" if gpu else "no NVIDIA card: rehearsals only"
-    note = machine_note(paths)
+    note = paths.machine_note
     with suppress(OSError):  # a full disk shows a title without a card
         note.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(note, line)
     return machine
-
-
-def machine_note(paths: Paths) -> Path:
-    return paths.home / "user" / "machine.txt"
 
 
 def check(paths: Paths, plan: Plan, *, force: bool, yes: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launcher import __version__
-from launcher.commands.common import machine_note
 from launcher.errors import LauncherError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def menu(paths: Paths) -> int:
 def known_machine(paths: Paths) -> str:
     """The graphics card as it was last seen (`common.machine_of` writes it down): asking the driver takes too long here."""
     try:
-        return machine_note(paths).read_text(encoding="utf-8").strip()
+        return paths.machine_note.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return ""
 

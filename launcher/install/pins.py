@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InstallError, UsageError
+from launcher.install.proof import pins_file, pins_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from launcher.paths import Paths
 
@@ -38,7 +37,7 @@ class Pins:
 
     name: str
     title: str
-    sha256: str
+    text: str  # of the file that it was read from: the marker remembers it
     default_set: str
     sets: Mapping[str, TorchSet]
     packages: Mapping[str, str]
@@ -76,15 +75,6 @@ def exact(requirement: str) -> tuple[str, str]:
     return normalize(name), version
 
 
-def pins_file(paths: Paths, name: str) -> Path:
-    return paths.pins / f"{name}.toml"
-
-
-def pins_hash(raw: bytes) -> str:
-    """Hash of a pins file; line ends do not count (git changes them on Windows)."""
-    return hashlib.sha256(raw.replace(b"\r\n", b"\n")).hexdigest()
-
-
 def load_pins(paths: Paths, name: str) -> Pins:
     """The pins of a trainer.
 
@@ -101,7 +91,7 @@ def load_pins(paths: Paths, name: str) -> Pins:
             where=str(path),
         ) from error
     try:
-        return _parse(name, loads(raw.decode("utf-8-sig")), pins_hash(raw))
+        return _parse(name, loads(raw.decode("utf-8-sig")), pins_text(raw))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InstallError(
             f"The pins of `{name}` are damaged.",
@@ -121,11 +111,11 @@ def loads(text: str) -> dict[str, Any]:
     return table
 
 
-def _parse(name: str, table: dict[str, Any], sha256: str) -> Pins:
+def _parse(name: str, table: dict[str, Any], text: str) -> Pins:
     return Pins(
         name=name,
         title=str(table["title"]),
-        sha256=sha256,
+        text=text,
         default_set=str(table["default_set"]),
         sets={key: _set(key, value) for key, value in table["sets"].items()},
         packages=dict(table["packages"]),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError, InstallError
 from launcher.files import read_json, write_atomic, write_json
-from launcher.install.pins import pins_file, pins_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from launcher.install.pins import Pins
     from launcher.paths import Paths
 
-VERSION = 1
+VERSION = 2
 PROBE = Path(__file__).with_name("probe.py")
 PROBE_TIMEOUT_S = 600.0  # the first import of torch compiles thousands of files, on a slow disk for minutes
 RESULT = "probe-result "  # before the JSON: libraries print what they like
@@ -49,11 +48,24 @@ def marker(paths: Paths, name: str) -> Path:
     return paths.trainer(name) / "ready.json"
 
 
+def pins_file(paths: Paths, name: str) -> Path:
+    return paths.pins / f"{name}.toml"
+
+
+def pins_text(raw: bytes) -> str:
+    """What is compared of a pins file: not its line ends, which git changes on Windows.
+
+    The text itself, no hash of it: the menu asks at every start, and hashlib would cost it more than the comparison.
+    """
+    return raw.replace(b"\r\n", b"\n").decode("utf-8", "replace")
+
+
 def not_ready(paths: Paths, name: str, torch_set: str | None = None) -> str | None:
     """Why the environment cannot be used (for this torch build), or None. Starts nothing."""
     try:
         ready = read_json(marker(paths, name))
-        pins = pins_hash(pins_file(paths, name).read_bytes())
+        pins = pins_text(pins_file(paths, name).read_bytes())
+        has_python = paths.trainer_python(name).exists()
     except (InputError, OSError):
         return "it is not installed, or its installation was not finished"
     if not isinstance(ready, dict):
@@ -62,7 +74,7 @@ def not_ready(paths: Paths, name: str, torch_set: str | None = None) -> str | No
         "it was made by another version of the launcher": ready.get("v") != VERSION,
         "the versions it is planned from have changed": ready.get("pins") != pins,
         f"it has the torch build `{ready.get('torch_set')}`": torch_set not in {None, ready.get("torch_set")},
-        "its Python is gone": not paths.trainer_python(name).exists(),
+        "its Python is gone": not has_python,
         "its accelerate.yaml is missing or was changed": not has_accelerate_config(paths, name),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
@@ -91,7 +103,7 @@ def record(paths: Paths, pins: Pins, torch_set: str, engine: str, probe: Mapping
             "v": VERSION,
             "trainer": pins.name,
             "torch_set": torch_set,
-            "pins": pins.sha256,
+            "pins": pins.text,
             "engine": engine,
             "made": round(time.time(), 3),
             **probe,
