@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK_POLL_S = 0.1
+BLOCK_BYTES = 1 << 20
 REPLACE_ATTEMPTS = 10  # an antivirus scanner holds a fresh file for some tenths of a second on Windows
 
 
@@ -65,6 +66,17 @@ def replace(source: Path, target: Path) -> None:
             time.sleep(LOCK_POLL_S)
         else:
             return
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file as hexadecimal text. Memory: one block."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

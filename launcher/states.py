@@ -5,7 +5,6 @@ Standard library only (psutil inside a function): the shim uses this in the trai
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
-from launcher.files import read_json, replace, sync_folder, sync_tree, write_json
+from launcher.files import read_json, replace, sha256_of, sync_folder, sync_tree, write_json
 from launcher.process import ProcessId
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ VERSION = 1
 MANIFEST = "manifest.json"
 TRAIN_STATE = "train_state.json"  # sd-scripts' own name; without it a resume silently starts from step 0
 KEPT_STATES = 3
-CHUNK_BYTES = 1 << 20
 MAX_HEADER_BYTES = 100 << 20  # the limit of safetensors itself
 STATE_NAME = re.compile(r"step(\d{8,})")
 ASIDE_NAME = re.compile(r"\.tmp-(\d+)-(\d+)-.*")
@@ -106,7 +104,7 @@ def write_manifest(folder: Path, *, step: int, epoch: int, extra: Mapping[str, o
     sync_tree(folder)
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     files = {
-        name: {"bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)}
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
         for name in names
         if name != MANIFEST
     }
@@ -193,7 +191,7 @@ def _verify_files(folder: Path, files: Mapping[str, Any]) -> str | None:
         if size != entry["bytes"]:
             return f"{name} has {size} of {entry['bytes']} bytes"
     for name, entry in files.items():  # sizes of all files first: they cost nothing
-        if _sha256(folder / name) != entry["sha256"]:
+        if sha256_of(folder / name) != entry["sha256"]:
             return f"{name} is not what was written (checksum)"
         if name.endswith(".safetensors") and not _has_safetensors_header(folder / name):
             return f"{name} is not a safetensors file"
@@ -220,11 +218,3 @@ def _has_safetensors_header(path: Path) -> bool:
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             return False
     return max(ends, default=0) <= room
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

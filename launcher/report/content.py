@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from launcher.events import Status
+from launcher.files import sha256_of
 from launcher.report import words
 from launcher.report.images import MIB, Picture, inside, load_picture, spread
 
@@ -202,16 +202,8 @@ def _lora_file(part: Part, save: Save, path: Path, length: int, *, can_hash: boo
         step=save.step,
         is_final=save.is_final,
         size=words.size(length),
-        sha256=_sha256(path) if can_hash else "",
+        sha256=sha256_of(path) if can_hash else "",
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(MIB):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def table(values: object, *, source_key: str) -> tuple[Row, ...]:
