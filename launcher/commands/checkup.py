@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from launcher import __version__
 from launcher.commands import common
 from launcher.errors import Problem, Severity
+from launcher.paths import COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +75,7 @@ def _environments(paths: Paths) -> Iterator[Finding]:
     for name in TRAINERS:
         reason = trainer_ready(paths, name)
         problem = (
-            Problem(severity=Severity.ERROR, what=reason, fix=f"python setup_env.py install {name}")
-            if reason
-            else None
+            Problem(severity=Severity.ERROR, what=reason, fix=f"{COMMAND} install {name}") if reason else None
         )
         yield f"trainer {name}", "ready" if reason is None else "not ready", problem
 

@@ -13,7 +13,7 @@ from launcher.events import Status
 from launcher.history.record import RunRecord, RunState, read_state, write_state
 from launcher.history.tally import Tally
 from launcher.history.verdict import conclude
-from launcher.paths import RunPaths
+from launcher.paths import COMMAND, RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,13 +176,13 @@ def _newest(paths: Paths, suits: Callable[[RunRecord], bool], *, live: bool, res
         if suits(record):
             return record
     if live:
-        raise RunError("no training is going on", fix="start one: launcher train PRESET --data FOLDER")
+        raise RunError("no training is going on", fix=f"start one: {COMMAND} train PRESET --data FOLDER")
     if resumable:
         raise RunError(
             "there is no run to go on with",
             why="every run is finished, going on, or was continued by another",
         )
-    raise RunError("there are no runs yet", fix="start one: launcher train PRESET --data FOLDER")
+    raise RunError("there are no runs yet", fix=f"start one: {COMMAND} train PRESET --data FOLDER")
 
 
 def _unknown(text: str, records: list[RunRecord]) -> RunError:
@@ -190,7 +190,7 @@ def _unknown(text: str, records: list[RunRecord]) -> RunError:
     close = difflib.get_close_matches(text, names, n=1)
     return RunError(
         f"there is no run {text!r}",
-        fix=f"did you mean {close[0]}?" if close else "launcher runs --all lists them",
+        fix=f"did you mean {close[0]}?" if close else f"{COMMAND} runs --all lists them",
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError, InstallError
 from launcher.files import read_json, write_atomic, write_json
+from launcher.paths import COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +146,7 @@ def probe(commands: Commands, paths: Paths, pins: Pins, planned: Mapping[str, st
         raise InstallError(
             "The new environment does not pass its proof.",
             why="\n".join(problems),
-            fix="Type `python setup_env.py repair`; if that does not help, send the log along.",
+            fix=f"Type `{COMMAND} repair`; if that does not help, send the log along.",
             where=str(commands.log.path),
         )
     return answer

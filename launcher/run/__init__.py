@@ -59,7 +59,7 @@ def start_run(paths: Paths, run: RunPaths) -> ProcessId:
 def _claim_start(run: RunPaths) -> None:
     """A run is started once; the file that only one can make outlives a launcher that is killed right here."""
     state = read_state(run)
-    refusal = RunError(f"{run.folder.name} was started before", fix=f"launcher watch {run.folder.name}")
+    refusal = RunError(f"{run.folder.name} was started before", fix=f"{COMMAND} watch {run.folder.name}")
     if state.supervisor or state.status is not Status.PENDING:
         raise refusal
     try:
@@ -110,7 +110,7 @@ def _check_live(run: RunPaths) -> None:
     state = read_state(run)
     is_starting = state.status is Status.PENDING and time.time() - state.created < START_TIMEOUT_S
     if not is_run_alive(run) and not is_starting:
-        raise RunError(f"{run.folder.name} is not running", fix="launcher runs shows what is")
+        raise RunError(f"{run.folder.name} is not running", fix=f"{COMMAND} runs shows what is")
 
 
 def _last_lines(run: RunPaths) -> str:

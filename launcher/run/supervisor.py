@@ -43,7 +43,7 @@ def supervise(paths: Paths, run: RunPaths) -> int:
     with run_lock(run, timeout_s=0):
         state = read_state(run)
         if state.supervisor or state.status is not Status.PENDING:
-            raise RunError(f"{run.folder.name} was started before", fix=f"launcher resume {run.folder.name}")
+            raise RunError(f"{run.folder.name} was started before", fix=f"{COMMAND} resume {run.folder.name}")
         return Supervisor(run, state).supervise()
 
 
