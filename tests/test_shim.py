@@ -375,7 +375,12 @@ def test_the_script_makes_only_the_package_importable(tmp_path):
         "assert importlib.util.find_spec('setup_env') is None\n"  # its neighbours stay invisible
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        # -S: the launcher's own environment has the whole root on its path (an editable install); training ones do not.
+        [sys.executable, "-S", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
