@@ -21,6 +21,10 @@ def train(paths: Paths, options: argparse.Namespace) -> int:
     plan = plan_of(paths, options)
     if options.dry_run:
         return show(paths, plan, as_json=options.json)
+    if not options.json:
+        from launcher.ui import console
+
+        console.show_summary(plan)
     common.check(paths, plan, force=options.force, yes=options.yes)
     run = common.launch(paths, plan)
     if options.json:

@@ -126,6 +126,13 @@ def show_plan(plan: Plan) -> None:
     show(plan_view(plan, signs()))
 
 
+def show_summary(plan: Plan) -> None:
+    """What is about to start, in half a screen; `--dry-run` has the whole plan."""
+    from launcher.ui.plan_view import plan_summary
+
+    show(plan_summary(plan, signs()))
+
+
 def show_presets(presets: Sequence[Any]) -> None:
     """The presets with what they are for; broken files are listed with their first error."""
     from launcher.ui.tables import preset_table

@@ -87,17 +87,25 @@ def show_value(value: object) -> str:
 
 def plan_view(plan: Plan, glyphs: Glyphs) -> RenderableType:
     """Everything about a run before it starts."""
-    steps = formats.count(plan.total_steps, "step") if plan.total_steps else ""
-    facts = f" {glyphs.between} ".join(clean(fact) for fact in (plan.preset, plan.trainer, steps) if fact)
-    parts: list[RenderableType] = [
-        inset(Text.assemble((clean(plan.name), "title"), "   ", (facts, "muted"))),
-        "",
-    ]
-    parts += [inset(_facts(plan)), "", settings_table(plan.options)]
+    parts = [_heading(plan, glyphs), "", inset(_facts(plan)), "", settings_table(plan.options)]
     parts += ["", inset(_technical(plan))]
     if plan.notes:
         parts += ["", inset(_notes(plan.notes, glyphs))]
     return Group(*parts)
+
+
+def plan_summary(plan: Plan, glyphs: Glyphs) -> RenderableType:
+    """The half screen that comes before a training: what, on what, for how long, and what was decided on the way."""
+    parts = [_heading(plan, glyphs), "", inset(_facts(plan))]
+    if plan.notes:
+        parts += ["", inset(_notes(plan.notes, glyphs))]
+    return Group(*parts)
+
+
+def _heading(plan: Plan, glyphs: Glyphs) -> RenderableType:
+    steps = formats.count(plan.total_steps, "step") if plan.total_steps else ""
+    facts = f" {glyphs.between} ".join(clean(fact) for fact in (plan.preset, plan.trainer, steps) if fact)
+    return inset(Text.assemble((clean(plan.name), "title"), "   ", (facts, "muted")))
 
 
 def _facts(plan: Plan) -> RenderableType:
