@@ -13,6 +13,14 @@ HOME_VARIABLE = "LAUNCHER_HOME"
 COMMAND = "python setup_env.py" if (PACKAGE.parent / "setup_env.py").is_file() else "launcher"
 
 
+def command(*words: str) -> str:
+    """The line to type for a command of ours; words with blanks (runs are named after folders) stand in quotes.
+
+    Double quotes are understood by cmd, PowerShell and sh alike.
+    """
+    return " ".join([COMMAND, *(f'"{word}"' if " " in word or not word else word for word in words)])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Paths:
     """Every path of the product, from two roots.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, PreflightError, Severity, TrainingError
 from launcher.events import Status
-from launcher.paths import COMMAND, RunPaths
+from launcher.paths import RunPaths, command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,7 @@ def say_started(run: RunPaths, *, quiet: bool) -> int:
 def _say_detached(run: RunPaths) -> None:
     from launcher.ui import console
 
-    console.out(f"Training goes on in the background.\n  look again:  {COMMAND} watch {run.folder.name}\n  pause it:    {COMMAND} pause {run.folder.name}")  # fmt: skip
+    console.out(f"Training goes on in the background.\n  look again:  {command('watch', run.folder.name)}\n  pause it:    {command('pause', run.folder.name)}")  # fmt: skip
 
 
 def conclude(paths: Paths, run: RunPaths) -> int:
@@ -130,7 +130,7 @@ def conclude(paths: Paths, run: RunPaths) -> int:
     raise TrainingError(
         f"The training ended at step {record.step or 0} without its result: {error.get('message') or 'the process is gone'}",
         why=str(error.get("error") or ""),
-        fix=f"go on from the newest state: {COMMAND} resume {record.id}",
+        fix=f"go on from the newest state: {command('resume', record.id)}",
         where=str(run.log),
     )
 

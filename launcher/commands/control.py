@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from launcher.commands import common
 from launcher.errors import RunError
-from launcher.paths import COMMAND, RunPaths
+from launcher.paths import COMMAND, RunPaths, command
 
 if TYPE_CHECKING:
     import argparse
@@ -75,7 +75,7 @@ def _live(paths: Paths, text: str | None) -> RunRecord:
     if not record.status.is_live:
         raise RunError(
             f"{record.id} is not running: it is {record.status.value.lower()}",
-            fix=f"go on with it: {COMMAND} resume {record.id}"
+            fix=f"go on with it: {command('resume', record.id)}"
             if record.status.is_resumable
             else f"see `{COMMAND} runs`",
         )
@@ -90,7 +90,7 @@ def _wait_for_end(record: RunRecord, what: str) -> int:
     console.out(f"{record.name}: {what} ...")
     if not wait_until(lambda: not load_run(record.folder).status.is_live, timeout_s=PAUSE_WAIT_S, poll_s=0.2):
         console.out(
-            f"It has not answered within {PAUSE_WAIT_S:.0f} s; the request stands. Look at it: {COMMAND} watch {record.id}"
+            f"It has not answered within {PAUSE_WAIT_S:.0f} s; the request stands. Look at it: {command('watch', record.id)}"
         )
         return RunError.exit_code
     console.show_ending(load_run(record.folder))

@@ -11,7 +11,7 @@ from launcher.events import Status
 from launcher.files import write_atomic
 from launcher.history import Tally, is_run_alive, read_state
 from launcher.history.verdict import read_tail
-from launcher.paths import HOME_VARIABLE, PACKAGE
+from launcher.paths import COMMAND, HOME_VARIABLE, PACKAGE, command
 from launcher.process import ProcessId, start, stop_tree, wait_until
 from launcher.run.folder import check_resumable, create_run
 from launcher.run.supervisor import STOP_GRACE_S, supervise
@@ -59,7 +59,7 @@ def start_run(paths: Paths, run: RunPaths) -> ProcessId:
 def _claim_start(run: RunPaths) -> None:
     """A run is started once; the file that only one can make outlives a launcher that is killed right here."""
     state = read_state(run)
-    refusal = RunError(f"{run.folder.name} was started before", fix=f"{COMMAND} watch {run.folder.name}")
+    refusal = RunError(f"{run.folder.name} was started before", fix=command("watch", run.folder.name))
     if state.supervisor or state.status is not Status.PENDING:
         raise refusal
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import LauncherError, RunError
 from launcher.files import lock, write_atomic
 from launcher.history import RunState, load_run, read_state, write_state
-from launcher.paths import RunPaths
+from launcher.paths import RunPaths, command
 from launcher.states import discard
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def create_run(paths: Paths, plan: Plan) -> RunPaths:
     except RunError:
         raise
     except LauncherError as error:  # the parent's lock
-        raise RunError(error.what, fix=f"{COMMAND} watch {plan.parent}", where=error.where) from error
+        raise RunError(error.what, fix=command("watch", plan.parent or ""), where=error.where) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunError("the run folder cannot be made", why=reason, where=str(paths.runs)) from error
@@ -75,11 +75,11 @@ def check_resumable(paths: Paths, record: RunRecord) -> None:
         RunError: says what the run is doing, or which run went on with it.
     """
     if record.status.is_live:
-        raise RunError(f"{record.id} is going on", fix=f"look at it: {COMMAND} watch {record.id}")
+        raise RunError(f"{record.id} is going on", fix=f"look at it: {command('watch', record.id)}")
     if record.resumed_by and RunPaths(folder=paths.runs / record.resumed_by).state_json.exists():
         raise RunError(
             f"{record.id} was already continued by {record.resumed_by}",
-            fix=f"go on with that one: {COMMAND} resume {record.resumed_by}",
+            fix=f"go on with that one: {command('resume', record.resumed_by)}",
         )
     if not record.status.is_resumable:
         raise RunError(f"{record.id} is finished: there is nothing to go on with")

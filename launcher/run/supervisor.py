@@ -15,6 +15,7 @@ from launcher.errors import LauncherError, RunError
 from launcher.events import Status
 from launcher.history import Tally, conclude, read_state, write_state
 from launcher.history.verdict import is_stop_requested
+from launcher.paths import command
 from launcher.process import ProcessId, find_by_arguments, start, stop_tree
 from launcher.run.folder import run_lock
 from launcher.run.sampler import Sampler
@@ -43,7 +44,7 @@ def supervise(paths: Paths, run: RunPaths) -> int:
     with run_lock(run, timeout_s=0):
         state = read_state(run)
         if state.supervisor or state.status is not Status.PENDING:
-            raise RunError(f"{run.folder.name} was started before", fix=f"{COMMAND} resume {run.folder.name}")
+            raise RunError(f"{run.folder.name} was started before", fix=command("resume", run.folder.name))
         return Supervisor(run, state).supervise()
 
 

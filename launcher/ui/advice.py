@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from launcher.events import Status
-from launcher.paths import COMMAND
+from launcher.paths import command
 
 if TYPE_CHECKING:
     from launcher.monitor import Failure
@@ -33,12 +33,11 @@ def error_advice(failure: Failure) -> str:
 
 def next_step(status: Status, name: str, *, can_resume: bool = True) -> tuple[str, str]:
     """How it stands (words) and the command to go on with ("" when nothing is left to do)."""
-    word = f'"{name}"' if " " in name else name  # understood by cmd, PowerShell and sh alike
-    resume = f"{COMMAND} resume {word}"
+    resume = command("resume", name)
     if status in {Status.PENDING, Status.RUNNING}:
         return "", ""
     if status is Status.SUCCEEDED:
-        return "Finished. The report shows curves and samples:", f"{COMMAND} report {word} --open"
+        return "Finished. The report shows curves and samples:", command("report", name, "--open")
     words = {
         Status.PAUSED: "Paused.",
         Status.CANCELLED: "Stopped.",
