@@ -96,6 +96,16 @@ def test_single_senseless_values_do_not_hide_a_run(make):
     assert (record.step, record.error, record.total_steps, record.name) == (0, None, None, run.folder.name)
 
 
+@pytest.mark.parametrize("moment", ["1e300", "1" + "0" * 400, "NaN", "Infinity", "-1e12"])
+def test_a_time_that_no_clock_can_show_does_not_hide_the_history(make, moment):
+    run = make("20260101-000000-x", status=Status.SUCCEEDED)
+    value = {**json.loads(run.state_json.read_text()), "step": 10**400, "total_steps": -5}
+    text = json.dumps({**value, "created": "MOMENT", "ended": "MOMENT"})
+    run.state_json.write_text(text.replace('"MOMENT"', moment))
+    record = load_run(run.folder)
+    assert (record.created, record.ended, record.step, record.total_steps) == (0.0, None, 0, None)
+
+
 def test_state_json_round_trip(make):
     fields = {
         "status": Status.PAUSED, "supervisor": DEAD, "trainer_process": DEAD, "exit_code": 0, "step": 7, "total_steps": 10,

@@ -16,6 +16,7 @@ from launcher.files import write_json
 from launcher.monitor import RunMonitor
 from launcher.monitor import tail as tail_module
 from launcher.monitor.curve import Curve
+from launcher.monitor.values import timestamp
 from launcher.paths import RunPaths
 from tests.fake_runs import Script, write_run
 
@@ -340,3 +341,8 @@ def test_a_short_curve_is_kept_whole():
     for point in points:
         curve.add(point)
     assert curve.points() == points
+
+
+@pytest.mark.parametrize("moment", [1e14, -1.0, math.nan, "9999-12-31T00:00:00"])
+def test_a_time_that_windows_cannot_show_is_none(moment):
+    assert timestamp(moment) is None

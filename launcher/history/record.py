@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from launcher.paths import RunPaths
 
 VERSION = 1
+MAX_COUNT = 10**9  # steps; more than any training has
+LAST_MOMENT = 32_503_680_000.0  # the year 3000, where localtime of Windows ends
 Failure = dict[str, str]  # {"error": class name, "message": in words}
 
 
@@ -99,14 +101,14 @@ def _from_json(run_id: str, value: dict[str, Any]) -> RunState:
         name=_text(value.get("name")) or run_id,
         preset=_text(value.get("preset")) or "",
         trainer=_text(value.get("trainer")) or "",
-        created=_number(value.get("created")) or 0.0,
+        created=_moment(value.get("created")) or 0.0,
         status=_status(value.get("status")),
-        ended=_number(value.get("ended")),
+        ended=_moment(value.get("ended")),
         supervisor=ProcessId.from_json(value.get("supervisor")),
         trainer_process=ProcessId.from_json(value.get("trainer_process")),
         exit_code=_whole(value.get("exit_code")),
-        step=_whole(value.get("step")) or 0,
-        total_steps=_whole(value.get("total_steps")),
+        step=_count(value.get("step")) or 0,
+        total_steps=_count(value.get("total_steps")),
         last_state=_text(value.get("last_state")),
         last_save=_text(value.get("last_save")),
         error=_failure(value.get("error")),
@@ -130,8 +132,16 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+def _count(value: object) -> int | None:
+    number = _whole(value)
+    return number if number is not None and 0 <= number <= MAX_COUNT else None
+
+
+def _moment(value: object) -> float | None:
+    """A time that every system's clock can show: one damaged file must not take the whole history down."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= LAST_MOMENT:
+        return None
+    return float(value)
 
 
 def _failure(value: object) -> Failure | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from launcher.events import Status
 
+LAST_MOMENT = 32_503_680_000.0  # the year 3000, where localtime of Windows ends
 LARGEST = 1e15  # of any number here (bytes of a disk, milliseconds): more is garbage, and breaks arithmetic
 TEXT_LIMIT = 4000
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
@@ -42,10 +43,11 @@ def timestamp(value: object) -> float | None:
     """Seconds since the epoch, also from ISO 8601."""
     if isinstance(value, str):
         try:
-            return dt.datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+            value = dt.datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
         except (ValueError, OverflowError, OSError):
             return None
-    return number(value)
+    found = number(value)
+    return found if found is not None and 0 <= found <= LAST_MOMENT else None
 
 
 def json_object(value: object) -> dict[str, Any]:
