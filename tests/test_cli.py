@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from launcher.cli import execute, make_parser
-from launcher.commands import menu
-from launcher.errors import EXIT_CODES, LauncherError
-from launcher.paths import HOME_VARIABLE
+from launcher.commands import common, guide, menu
+from launcher.errors import EXIT_CODES, LauncherError, TrainingError
+from launcher.events import Status
+from launcher.history import RunState, write_state
+from launcher.paths import HOME_VARIABLE, RunPaths
+from launcher.plan import check_name
+from launcher.ui import prompts
 from launcher.ui.menu import MenuAction
 from tests.fake_runs import Script, write_run
 
@@ -130,6 +135,42 @@ def test_every_entry_of_the_menu_is_a_command_line(kind):
     words = menu.words_of(MenuAction(kind=kind, run="20260101-000000-x"))
     make_parser().parse_args(words)
     assert words[0] in commands()
+
+
+def test_going_back_leaves_nothing_to_read(paths, monkeypatch):
+    monkeypatch.setattr(guide, "ask_for_plan", lambda _: None)
+    monkeypatch.setattr(prompts, "pause_for_enter", lambda: pytest.fail("waits for Enter"))
+    menu.carry_out(paths, MenuAction(kind="train"))
+
+
+@pytest.mark.parametrize("folder", ["..", "con", "ink. ", "x" * 200])
+def test_the_suggested_name_is_one_that_can_be_used(folder):
+    assert check_name(guide._suggest_name(Path(folder))) is None
+
+
+def test_answers_that_cannot_be_remembered_do_not_end_the_menu(paths):
+    paths.home.mkdir(parents=True, exist_ok=True)
+    (paths.home / "user").write_text("a file where a folder should be")
+    guide._remember(paths, preset="demo")
+    assert guide._last_answers(paths) == {}
+
+
+@pytest.mark.parametrize(
+    ("last_state", "parent", "says"),
+    [
+        (None, None, "start it again"),
+        ("states/step00000002", None, "newest state"),
+        (None, "a", "newest state"),
+    ],
+)
+def test_a_failed_training_without_any_state_is_not_said_to_have_one(paths, last_state, parent, says):
+    done = RunPaths(folder=paths.runs / "20260101-000000-x")
+    done.output.mkdir(parents=True)
+    state = RunState(name="x", preset="demo", trainer="t", created=1.0, status=Status.FAILED)
+    write_state(done, replace(state, last_state=last_state, parent=parent))
+    with pytest.raises(TrainingError) as caught:
+        common.conclude(paths, done)
+    assert says in caught.value.fix
 
 
 def test_exit_codes_are_documented():

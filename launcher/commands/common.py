@@ -130,7 +130,7 @@ def conclude(paths: Paths, run: RunPaths) -> int:
     raise TrainingError(
         f"The training ended at step {record.step or 0} without its result: {error.get('message') or 'the process is gone'}",
         why=str(error.get("error") or ""),
-        fix=f"go on from the newest state: {command('resume', record.id)}",
+        fix=f"{'go on from the newest state' if record.last_state or record.parent else 'start it again'}: {command('resume', record.id)}",
         where=str(run.log),
     )
 

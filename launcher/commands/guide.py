@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from launcher.commands import common
@@ -53,7 +54,9 @@ def _hint(preset: Preset) -> str:
 
 
 def _suggest_name(data: Path) -> str:
-    return data.name or "lora"
+    from launcher.plan import make_name
+
+    return make_name(data.resolve().name)  # `..` and names that Windows does not allow are no suggestions
 
 
 def _answers_file(paths: Paths) -> Path:
@@ -77,5 +80,6 @@ def _last_answers(paths: Paths) -> dict[str, str]:
 
 def _remember(paths: Paths, **answers: str) -> None:
     path = _answers_file(paths)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, answers)
+    with suppress(OSError):  # only a convenience: a full or write-protected disk is preflight's to name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, answers)

@@ -63,7 +63,8 @@ def carry_out(paths: Paths, action: MenuAction) -> None:
     from launcher.ui import prompts
 
     if action.kind == "train":
-        _train(paths)
+        if not _train(paths):
+            return  # gone back: there is nothing to read
     elif action.kind == "history":
         _history(paths)
         return
@@ -89,22 +90,24 @@ def words_of(action: MenuAction) -> list[str]:
     return words[action.kind]
 
 
-def _train(paths: Paths) -> None:
+def _train(paths: Paths) -> bool:
+    """Ask, show the plan in short (the question stands below it), train. False when the person went back."""
     from launcher.commands import common
     from launcher.commands.guide import ask_for_plan
     from launcher.ui import console, prompts
 
     plan = ask_for_plan(paths)
     if plan is None:
-        return
-    console.show_plan(plan)
+        return False
+    console.show_summary(plan)
     try:
         if not prompts.confirm("Start?", flag="--yes"):
-            return
+            return False
     except prompts.Back:
-        return
+        return False
     common.check(paths, plan, force=False, yes=False)
     common.follow(paths, common.launch(paths, plan), is_attended=True)
+    return True
 
 
 def _history(paths: Paths) -> None:
