@@ -59,7 +59,7 @@ def resume_plan(paths: Paths, record: RunRecord, point: ResumePoint | None = Non
     """
     from launcher.plan import continue_plan, plan_from_json
 
-    check_resumable(paths, record)
+    check_resumable(record)
     point = point or find_resume_point(paths, record)
     path = RunPaths(folder=record.folder).plan
     try:
@@ -82,7 +82,7 @@ def resume_run(paths: Paths, record: RunRecord) -> tuple[ResumePoint, RunPaths]:
     Raises:
         RunError: see `resume_plan`, or another launcher was faster.
     """
-    check_resumable(paths, record)
+    check_resumable(record)
     for folder in (record.folder, *(parent.folder for parent in chain(paths, record))):
         for place in (RunPaths(folder=folder).states, RunPaths(folder=folder).output):
             clear_leftovers(place)

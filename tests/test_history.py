@@ -106,6 +106,15 @@ def test_a_time_that_no_clock_can_show_does_not_hide_the_history(make, moment):
     assert (record.created, record.ended, record.step, record.total_steps) == (0.0, None, 0, None)
 
 
+def test_a_run_whose_continuation_was_deleted_can_be_continued_again(make, paths):
+    make("20260101-000000-cat", status=Status.PAUSED, resumed_by="20260102-000000-cat")
+    later = make("20260102-000000-cat", status=Status.SUCCEEDED)
+    with pytest.raises(RunError, match="no run to go on with"):
+        find_run(paths, None, resumable=True)
+    later.state_json.unlink()
+    assert find_run(paths, None, resumable=True).resumed_by is None
+
+
 def test_state_json_round_trip(make):
     fields = {
         "status": Status.PAUSED, "supervisor": DEAD, "trainer_process": DEAD, "exit_code": 0, "step": 7, "total_steps": 10,

@@ -205,6 +205,14 @@ def _folders(paths: Paths) -> Iterator[Path]:
         yield paths.runs / name
 
 
+def _continuation(folder: Path, run_id: str | None) -> str | None:
+    """The run that went on with this one, while it is there: without it this one can be continued again."""
+    if not run_id:
+        return None
+    name = Path(run_id).name  # a name, never a path, whatever stands in the file
+    return name if RunPaths(folder=folder.parent / name).state_json.exists() else None
+
+
 def _record(folder: Path, state: RunState) -> RunRecord:
     return RunRecord(
         id=folder.name,
@@ -220,5 +228,5 @@ def _record(folder: Path, state: RunState) -> RunRecord:
         last_state=state.last_state,
         error=state.error,
         parent=state.parent,
-        resumed_by=state.resumed_by,
+        resumed_by=_continuation(folder, state.resumed_by),
     )

@@ -55,7 +55,7 @@ def _continue(paths: Paths, plan: Plan, parent_id: str) -> RunPaths:
     parent = RunPaths(folder=paths.runs / parent_id)
     with run_lock(parent, timeout_s=CLAIM_TIMEOUT_S):
         record = load_run(parent.folder)
-        check_resumable(paths, record)
+        check_resumable(record)
         run = _create(paths, plan)
         # the settled record, not the file's own words: a killed supervisor left RUNNING there
         state = replace(read_state(parent), status=record.status, ended=record.ended, step=record.step)
@@ -68,7 +68,7 @@ def _continue(paths: Paths, plan: Plan, parent_id: str) -> RunPaths:
     return run
 
 
-def check_resumable(paths: Paths, record: RunRecord) -> None:
+def check_resumable(record: RunRecord) -> None:
     """Refuse what cannot be continued.
 
     Raises:
@@ -76,7 +76,7 @@ def check_resumable(paths: Paths, record: RunRecord) -> None:
     """
     if record.status.is_live:
         raise RunError(f"{record.id} is going on", fix=f"look at it: {command('watch', record.id)}")
-    if record.resumed_by and RunPaths(folder=paths.runs / record.resumed_by).state_json.exists():
+    if record.resumed_by:
         raise RunError(
             f"{record.id} was already continued by {record.resumed_by}",
             fix=f"go on with that one: {command('resume', record.resumed_by)}",
