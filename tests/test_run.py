@@ -15,6 +15,7 @@ from launcher.history import is_run_alive, load_run, read_state
 from launcher.paths import RunPaths
 from launcher.process import ProcessId, find_by_arguments, wait_until
 from launcher.run import create_run, request_pause, request_stop, start_run, supervise
+from launcher.run.supervisor import STOP_GRACE_S, stop_grace_s
 
 pytestmark = pytest.mark.training
 
@@ -259,3 +260,12 @@ def test_closing_the_terminal_does_not_end_the_training(standin, slow):
     sessions = {os.getsid(0), os.getsid(state.supervisor.pid), os.getsid(state.trainer_process.pid)}
     assert len(sessions) == 3
     assert standin.wait_for_end(run).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("text", ["stop", "stop\nsoon", "stop\nnan", "stop\ninf", ""])
+def test_a_damaged_request_to_stop_has_the_usual_grace(tmp_path, text):
+    run = RunPaths(folder=tmp_path)
+    run.pause.write_text(text, encoding="utf-8")
+    assert stop_grace_s(run) == STOP_GRACE_S
+    run.pause.write_text("stop\n7", encoding="utf-8")
+    assert stop_grace_s(run) == 7

@@ -100,6 +100,13 @@ def test_ending_names_the_command():
     assert f"setup_env.py resume {paused.id}" in text_of(tables.ending_note(paused, FULL)).replace("\n", " ")
 
 
+def test_a_resumed_run_that_died_before_its_first_state_still_goes_on_from_its_parents():
+    run = SimpleNamespace(**{**vars(views.records()[1]), "last_state": None, "parent": "20260101-000000-aki"})
+    assert "Go on from the last state" in text_of(tables.ending_note(run, FULL))
+    run.parent = None
+    assert "Start again" in text_of(tables.ending_note(run, FULL))
+
+
 def test_success_names_the_files_each_on_one_line(capsys):
     lora = "/a/" + "a long name with blanks, " * 12 + "b.safetensors"
     console.get_console.cache_clear()

@@ -6,6 +6,7 @@ story together from them.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import replace
@@ -178,6 +179,7 @@ def stop_grace_s(run: RunPaths) -> float:
     """Seconds between the request to stop and force: second word of the request file."""
     try:
         words = run.pause.read_text(encoding="utf-8", errors="replace").split()
-        return float(words[1])
+        grace = float(words[1])
     except (OSError, IndexError, ValueError):
         return STOP_GRACE_S
+    return grace if math.isfinite(grace) else STOP_GRACE_S  # `nan` and `inf` would never be over

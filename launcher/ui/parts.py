@@ -227,6 +227,8 @@ def footer(view: RunView, pen: Pen, note: str) -> Text:
             pen.width,
             pen.glyphs,
         )
-    words, command = next_step(view.status, view.name, can_resume=view.last_state is not None)
+    words, command = next_step(
+        view.status, view.name, can_resume=view.last_state is not None or bool(view.parent)
+    )
     line = spans((f"{words} ", "text"), (command, "key"))
     return crop(line if line.cell_len <= pen.width else spans((command, "key")), pen.width, pen.glyphs)

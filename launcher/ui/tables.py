@@ -189,7 +189,7 @@ def _facts(run: RunRecord, took: float | None, glyphs: Glyphs) -> str:
 def ending_note(run: RunRecord, glyphs: Glyphs) -> RenderableType:
     """How a run stands that has ended without its result, and the command to go on with."""
     word, role = STATUS_WORDS[run.status.value]
-    words, command = next_step(run.status, clean(run.id), can_resume=bool(run.last_state))
+    words, command = next_step(run.status, clean(run.id), can_resume=bool(run.last_state or run.parent))
     where = f" at step {progress(run)}" if run.step else ""
     line = Text.assemble(
         (f"{glyphs.dot} ", role), (clean(run.name), "strong"), f" is {word}", (where, "muted")
