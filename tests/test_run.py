@@ -36,9 +36,10 @@ def test_a_run_from_start_to_end(standin):
     assert state.last_save == "output/style 訓練.safetensors"
     assert state.ended >= state.created
     assert not is_run_alive(run)
-    sample = json.loads(run.gpu.read_text().splitlines()[0])
-    assert sample["ram_mib"] > 10
-    assert sample["disk_free_mib"] > 0
+    samples = [json.loads(line) for line in run.gpu.read_text().splitlines()]
+    # The first may see an interpreter that has only just begun; torch, which the training imports, takes far more.
+    assert max(sample["ram_mib"] for sample in samples) > 50
+    assert samples[0]["disk_free_mib"] > 0
     assert json.loads(run.plan.read_text(encoding="utf-8"))["name"] == "style 訓練"
 
 
