@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
 
 
 SETTLE_S = 20.0
-
-
-def has_terminal() -> bool:
-    """Whether somebody can answer: both directions must be a terminal."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def machine_of(paths: Paths) -> Machine:
@@ -73,15 +67,18 @@ def launch(paths: Paths, plan: Plan) -> RunPaths:
     return run
 
 
-def follow(paths: Paths, run: RunPaths, *, is_attended: bool) -> int:
-    """Watch a run to its end (or until the viewer leaves) and return the command's exit code."""
+def follow(paths: Paths, run: RunPaths, *, is_json: bool = False) -> int:
+    """Watch a run to its end (or until the viewer leaves) and return the command's exit code.
+
+    On a terminal with somebody at it: the dashboard; elsewhere, and beside JSON, plain lines.
+    """
     from launcher.history import is_run_alive
     from launcher.monitor import RunMonitor
     from launcher.run import request_pause, request_stop
     from launcher.ui import dashboard
 
     monitor = RunMonitor(run, lambda: is_run_alive(run))
-    if not is_attended:
+    if is_json:
         dashboard.follow_plain(monitor)
         return conclude(paths, run)
     outcome = dashboard.follow(

@@ -32,7 +32,7 @@ def resume(paths: Paths, options: argparse.Namespace) -> int:
         console.show_resume_point(record, point)
     if options.background:
         return common.say_started(run, quiet=options.json)
-    return common.follow(paths, run, is_attended=common.has_terminal() and not options.json)
+    return common.follow(paths, run, is_json=options.json)
 
 
 def pause(paths: Paths, options: argparse.Namespace) -> int:
@@ -58,7 +58,7 @@ def watch(paths: Paths, options: argparse.Namespace) -> int:
     from launcher.history import find_run
 
     record = find_run(paths, options.run)
-    return common.follow(paths, RunPaths(folder=record.folder), is_attended=common.has_terminal())
+    return common.follow(paths, RunPaths(folder=record.folder))
 
 
 def supervise(paths: Paths, folder: str) -> int:

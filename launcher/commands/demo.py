@@ -25,7 +25,7 @@ def demo(paths: Paths, options: argparse.Namespace) -> int:
     request = Request(preset=PRESET, trainer=TRAINER, data=IMAGES, name="demo", settings=settings)
     plan = resolve(paths, request, common.machine_of(paths))
     common.check(paths, plan, force=False, yes=True)
-    return common.follow(paths, common.launch(paths, plan), is_attended=common.has_terminal())
+    return common.follow(paths, common.launch(paths, plan))
 
 
 def ensure_trainer(paths: Paths, name: str) -> None:

@@ -106,7 +106,7 @@ def _train(paths: Paths) -> bool:
     except prompts.Back:
         return False
     common.check(paths, plan, force=False, yes=False)
-    common.follow(paths, common.launch(paths, plan), is_attended=True)
+    common.follow(paths, common.launch(paths, plan))
     return True
 
 

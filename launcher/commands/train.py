@@ -33,7 +33,7 @@ def train(paths: Paths, options: argparse.Namespace) -> int:
         console.write_json({"run": run.folder.name, "folder": str(run.folder)})
     if options.background:
         return common.say_started(run, quiet=options.json)
-    return common.follow(paths, run, is_attended=common.has_terminal() and not options.json)
+    return common.follow(paths, run, is_json=options.json)
 
 
 def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
@@ -42,12 +42,12 @@ def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
 
     data = options.data
     if data is None and not _has_default(paths, "data"):
-        if options.yes or not common.has_terminal():
+        from launcher.ui import prompts
+
+        if options.yes or not prompts.can_ask():
             raise UsageError(
                 "There is nothing to train on yet", fix="give the folder with your images: --data DIR"
             )
-        from launcher.ui import prompts
-
         data = prompts.ask_path("Folder with your images", flag="--data", kind="folder")
     request = Request(
         preset=options.preset,
