@@ -5,8 +5,8 @@ The map, lowest layer first. A module imports only from layers below its own (`t
 1. `errors` what may be said to the user, `paths` where everything lies
 2. `files` atomic writes, locks, reading the tail of a growing file
 3. `process` the only door to other programs, `events` the language of a run folder; above them `states` (what makes
-   a state trustworthy) and `trainers` (what is known of each training script)
-4. `preset` TOML into records, `machine` what this computer can do, `monitor` a run folder folded into numbers,
+   a state trustworthy), `trainers` (what is known of each training script) and `machine` (what this computer can do)
+4. `preset` TOML into records, `monitor` a run folder folded into numbers,
    `shim` our code inside the training process, `install` environments, `demo` sample images, `crash` the log of a bug
 5. `plan` everything about a run, decided before anything is touched
 6. `preflight` reasons not to start, `history` all run folders

@@ -71,18 +71,62 @@ class Paths:
     def launcher_venv(self) -> Path:
         return self.root / ".venv"
 
+    @property
+    def wheels(self) -> Path:
+        """Big wheels, fetched by ourselves and checked; `*.part` is a download that goes on."""
+        return self.cache / "wheels"
+
+    @property
+    def sources(self) -> Path:
+        """Trainer code as it was fetched and verified, a folder for each git tree."""
+        return self.cache / "sources"
+
+    @property
+    def tokenizers(self) -> Path:
+        """What `--tokenizer_cache_dir` reads: the tokenizers of SDXL, shared by all trainers."""
+        return self.root / "vendor" / "tokenizers"
+
+    @property
+    def pythons(self) -> Path:
+        """Pythons that uv brought. Not in the cache, which anybody may empty: environments stand on them."""
+        return self.root / "vendor" / "python"
+
     def trainer(self, name: str) -> Path:
-        """Folder of a trainer: its code (if fetched), `venv/`, `accelerate.yaml`, the install journal."""
+        """Folder of a trainer: its generations, the note which one is current, the install journal."""
         return self.root / "vendor" / name
 
+    def current_note(self, name: str) -> Path:
+        """Which generation is used and which one was before: two lines, each the name of a folder."""
+        return self.trainer(name) / "current"
+
+    def generation(self, name: str, number: str | None = None) -> Path:
+        """Folder of one finished or growing environment: `venv/`, `code/`, `accelerate.yaml`, `ready.json`.
+
+        Without a number the current one. Where no generation was ever made current, it is the trainer's own folder.
+        """
+        folder = self.trainer(name)
+        return folder / number if number else folder / next(iter(self.generations(name)), "")
+
+    def generations(self, name: str) -> tuple[str, ...]:
+        """Numbers of the current generation and the one before it; empty where none was made current."""
+        try:
+            lines = self.current_note(name).read_text(encoding="utf-8").split()
+        except (OSError, ValueError):
+            return ()
+        return tuple(line for line in lines[:2] if line.isdecimal())
+
     def trainer_venv(self, name: str) -> Path:
-        return self.trainer(name) / "venv"
+        return self.generation(name) / "venv"
 
     def trainer_python(self, name: str) -> Path:
         return venv_python(self.trainer_venv(name))
 
+    def trainer_code(self, name: str) -> Path:
+        """The trainer's own code (for those that are fetched)."""
+        return self.generation(name) / "code"
+
     def accelerate_config(self, name: str) -> Path:
-        return self.trainer(name) / "accelerate.yaml"
+        return self.generation(name) / "accelerate.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -46,7 +46,7 @@ use_cpu: false
 
 
 def marker(paths: Paths, name: str) -> Path:
-    return paths.trainer(name) / "ready.json"
+    return paths.generation(name) / "ready.json"
 
 
 def pins_file(paths: Paths, name: str) -> Path:

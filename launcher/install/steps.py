@@ -39,12 +39,19 @@ class StepEvent:
     detail: str = ""  # BEGIN: why it is needed; PROGRESS, NOTE: what is being done; FAILED: what happened
     number: int = 0  # 1 for the first step
     total: int = 0
+    done_bytes: int | None = None  # PROGRESS of a download: how far it is, and how far it will go
+    total_bytes: int | None = None
 
 
 class Tell(Protocol):
-    """How a step tells its progress in words; `keep` marks what the user should still see afterwards."""
+    """How a step tells its progress in words; `keep` marks what the user should still see afterwards.
 
-    def __call__(self, words: str, /, *, keep: bool = False) -> None: ...
+    `done` and `total` are bytes of a download: the display makes a bar, a speed and a remaining time of them.
+    """
+
+    def __call__(
+        self, words: str, /, *, keep: bool = False, done: int | None = None, total: int | None = None
+    ) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +85,20 @@ def run_steps(steps: Sequence[Step], *, journal: Path, report: Callable[[StepEve
 def _run_step(
     step: Step, number: int, total: int, writer: EventWriter, report: Callable[[StepEvent], None]
 ) -> None:
-    def tell(state: StepState, detail: str = "") -> None:
+    def tell(state: StepState, detail: str = "", done: int | None = None, whole: int | None = None) -> None:
         if state is not StepState.PROGRESS:
             writer.write("install", step=step.name, state=state.value, detail=detail)
         report(
             StepEvent(
-                step=step.name, title=step.title, state=state, detail=detail, number=number, total=total
+                step=step.name, title=step.title, state=state, detail=detail, number=number, total=total,
+                done_bytes=done, total_bytes=whole,
             )
-        )
+        )  # fmt: skip
+
+    def advance(
+        words: str, /, *, keep: bool = False, done: int | None = None, total: int | None = None
+    ) -> None:
+        tell(StepState.NOTE if keep else StepState.PROGRESS, words, done, total)
 
     try:
         reason = step.check()
@@ -93,7 +106,7 @@ def _run_step(
             tell(StepState.SKIPPED)
             return
         tell(StepState.BEGIN, reason)
-        step.do(lambda words, *, keep=False: tell(StepState.NOTE if keep else StepState.PROGRESS, words))
+        step.do(advance)
         left = step.check()
         if left is not None:
             raise InstallError(f"{step.title}: done, and yet {left}")
