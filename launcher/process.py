@@ -248,6 +248,22 @@ def find_by_arguments(*words: str) -> list[ProcessId]:
     return found
 
 
+def find_running_from(folder: Path) -> list[ProcessId]:
+    """Processes that were started from inside `folder` (their first word lies there): it must not go away under them."""
+    import psutil
+
+    inside = os.path.normcase(f"{folder}{os.sep}")  # Windows does not care how the path was spelt
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            if words and os.path.normcase(words[0]).startswith(inside):
+                found.append(ProcessId(pid=process.pid, started=process.create_time()))
+        except psutil.Error:
+            continue
+    return found
+
+
 def _descendants(process: psutil.Process) -> list[psutil.Process]:
     import psutil
 
