@@ -11,10 +11,9 @@ from launcher.errors import InputError
 from launcher.files import read_json, write_json
 from launcher.install.commands import Commands, Log
 from launcher.install.engine import choose_engine
-from launcher.install.index import read_pip_settings
+from launcher.install.index import base_python, read_pip_settings
 from launcher.install.pins import loads
 from launcher.install.steps import Step, StepEvent, StepState, run_steps
-from launcher.install.trainer import base_python
 from launcher.install.turn import take_turn
 from launcher.process import attach
 

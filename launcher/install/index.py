@@ -53,6 +53,11 @@ class PipSettings:
         return secrets_in(url for url in urls if url)
 
 
+def base_python() -> Path:
+    """The Python that the launcher's own environment was made from: its pip configuration counts here too."""
+    return Path(getattr(sys, "_base_executable", None) or sys.executable)
+
+
 def read_pip_settings(pythons: tuple[Path, ...], *, cwd: Path) -> PipSettings:
     """The settings as pip itself reports them; the first of `pythons` that has pip is asked.
 

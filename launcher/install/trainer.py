@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import InputError, InstallError, LauncherError
@@ -14,7 +13,7 @@ from launcher.files import read_json, write_json
 from launcher.install import packages, proof
 from launcher.install.commands import Commands, Log
 from launcher.install.engine import Engine, choose_engine
-from launcher.install.index import read_pip_settings
+from launcher.install.index import base_python, read_pip_settings
 from launcher.install.pins import Pins, TorchSet, Version, exact, load_pins
 from launcher.install.steps import Step, StepEvent, StepState, Tell, run_steps
 from launcher.install.torchset import install_set, missing
@@ -24,6 +23,7 @@ from launcher.paths import venv_python
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from launcher.paths import Paths
 
@@ -107,11 +107,6 @@ def _job(paths: Paths, pins: Pins, torch_set: TorchSet, *, engine: str | None, l
         paths=paths, pins=pins, torch_set=torch_set, python=base,
         engine=choose_engine(commands, engine), commands=commands,
     )  # fmt: skip
-
-
-def base_python() -> Path:
-    """The Python that the launcher's own environment was made from."""
-    return Path(getattr(sys, "_base_executable", None) or sys.executable)
 
 
 def _chosen(paths: Paths, pins: Pins) -> str:
