@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from launcher.install import accelerate
 from launcher.paths import PACKAGE
 from launcher.plan.names import make_name
 from launcher.plan.records import RUN
@@ -19,27 +20,16 @@ SHIM = PACKAGE / "shim" / "__main__.py"
 LOG_COLUMNS = 200  # rich wraps at 80 in a pipe and tears paths apart
 
 # What a shell, another tool or a user's accelerate configuration may have left: it would change the training.
-REMOVED = (
-    "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR",
-    "MASTER_PORT", "ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_CPU", "ACCELERATE_USE_DEEPSPEED",
-    "ACCELERATE_USE_FSDP", "ACCELERATE_USE_FP8", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "ACCELERATE_DYNAMO_BACKEND",
-    "ACCELERATE_CONFIG_FILE",
-)  # fmt: skip
+REMOVED = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", *accelerate.VARIABLES)
 
 
 def make_argv(
     paths: Paths, trainer: Trainer, *, mixed_precision: str, threads: int, resume_state: Path | None
 ) -> tuple[str, ...]:
-    """`accelerate launch` of the trainer through the shim, by the training environment's own interpreter.
-
-    Everything that accelerate would otherwise take from the user's global configuration, or guess, is said here:
-    it takes all cards, and refuses fp8 files, unless told.
-    """
-    launch = (
-        str(paths.trainer_python(trainer.name)), "-X", "utf8", "-m", "accelerate.commands.launch",
-        "--config_file", str(paths.accelerate_config(trainer.name)), "--mixed_precision", mixed_precision,
-        "--num_processes", "1", "--num_machines", "1", "--dynamo_backend", "no",
-        "--num_cpu_threads_per_process", str(threads),
+    """`accelerate launch` of the trainer through the shim, by the training environment's own interpreter."""
+    launch = accelerate.launch_argv(
+        paths.trainer_python(trainer.name), paths.accelerate_config(trainer.name),
+        mixed_precision=mixed_precision, threads=threads,
     )  # fmt: skip
     shim = (
         str(SHIM), "--run", RUN, "--script", str(trainer.script), "--trainer-class", trainer.trainer_class, "--",
