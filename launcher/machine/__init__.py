@@ -3,7 +3,7 @@
 - `records` what is known of a computer; `look` finds it out
 - `cards` the graphics cards: NVIDIA's library (`nvml`, `library`), `smi`, and `others`
 - `folder` is this a good place to install?; `drives` what it lies on
-- `pythons` the Pythons that are here; `aliases` those that must not be started
+- `pythons` the Pythons that are here; `places` where they are kept; `aliases` those that must not be started
 """
 
 from launcher.machine.look import free_disk_mib, look_at_machine
