@@ -1,48 +1,33 @@
-"""When a training environment counts as ready: it has proved itself, and nothing it was planned from has changed."""
+"""When a training environment counts as ready: it has proved itself, and its files are those that were proved."""
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from launcher.errors import InputError, InstallError
-from launcher.files import read_json, write_atomic, write_json
-from launcher.paths import COMMAND
+from launcher.errors import InputError, LauncherError
+from launcher.files import read_json, write_json
+from launcher.install.accelerate import config_text
+from launcher.install.old_proof import PROBE, parse_answer
+from launcher.paths import venv_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.install.commands import Commands
-    from launcher.install.pins import Pins
+    from launcher.install.findings import Report
+    from launcher.install.pins import Pins, TorchSet
+    from launcher.install.steps import Tell
     from launcher.paths import Paths
 
-VERSION = 2
-PROBE = Path(__file__).with_name("probe.py")
-PROBE_TIMEOUT_S = 600.0  # the first import of torch compiles thousands of files, on a slow disk for minutes
-RESULT = "probe-result "  # before the JSON: libraries print what they like
-# Byte for byte what `accelerate config` 0.25.0 writes; 0.25.0, 0.30.0, 1.6.0 and 1.15.0 accept it (install facts,
-# section 2.6). fp8 stands here because the user asked for it; every launch line says --mixed_precision again, because
-# accelerate 1.6 and later crash on the file alone (section 2.3).
-ACCELERATE_CONFIG = """\
-compute_environment: LOCAL_MACHINE
-debug: false
-distributed_type: 'NO'
-downcast_bf16: 'no'
-gpu_ids: all
-machine_rank: 0
-main_training_function: main
-mixed_precision: fp8
-num_machines: 1
-num_processes: 1
-rdzv_backend: static
-same_network: true
-tpu_env: []
-tpu_use_cluster: false
-tpu_use_sudo: false
-use_cpu: false
-"""
+__all__ = ["PROBE", "parse_answer"]
+
+VERSION = 3
+OLDER = 2  # made by 0.1.0, whose environments had no folder of their own; still good
+CONFIG_OF_OLDER = config_text("")
+ACCELERATE_CONFIG = CONFIG_OF_OLDER  # until trainer.py is rewritten
+MOST_CHANGES = 4  # named one by one; the rest are counted
 
 
 def marker(paths: Paths, name: str) -> Path:
@@ -54,111 +39,184 @@ def pins_file(paths: Paths, name: str) -> Path:
 
 
 def pins_text(raw: bytes) -> str:
-    """What is compared of a pins file: not its line ends, which git changes on Windows.
-
-    The text itself, no hash of it: the menu asks at every start, and hashlib would cost it more than the comparison.
-    """
+    """What is compared of a pins file: not its line ends, which git changes on Windows."""
     return raw.replace(b"\r\n", b"\n").decode("utf-8", "replace")
 
 
 def not_ready(paths: Paths, name: str, torch_set: str | None = None) -> str | None:
-    """Why the environment cannot be used (for this torch build), or None. Starts nothing."""
+    """Why the environment cannot be used (for this torch build), or None. Starts nothing, reads three small files.
+
+    Newer pins do not make it useless: what was proved stays proved. `outdated` tells what they would change.
+    """
+    folder = paths.generation(name)
+    if (reason := not_proved(folder, torch_set)) is not None:
+        return reason
+    return _changed_pins(paths, name, folder)
+
+
+def not_proved(folder: Path, torch_set: str | None = None) -> str | None:
+    """The same for one folder, current or not: why the environment in it cannot be used, or None."""
     try:
-        ready = read_json(marker(paths, name))
-        pins = pins_text(pins_file(paths, name).read_bytes())
-        has_python = paths.trainer_python(name).exists()
+        ready = read_json(folder / "ready.json")
     except (InputError, OSError):
         return "it is not installed, or its installation was not finished"
     if not isinstance(ready, dict):
         return "its record is damaged"
+    config = ready.get("accelerate_config") if ready.get("v") == VERSION else CONFIG_OF_OLDER
     reasons = {
-        "it was made by another version of the launcher": ready.get("v") != VERSION,
-        "the versions it is planned from have changed": ready.get("pins") != pins,
+        "it was made by another version of the launcher": ready.get("v") not in {VERSION, OLDER},
         f"it has the torch build `{ready.get('torch_set')}`": torch_set not in {None, ready.get("torch_set")},
-        "its Python is gone": not has_python,
-        "its accelerate.yaml is missing or was changed": not has_accelerate_config(paths, name),
+        "its Python is gone": not venv_python(folder / "venv").exists(),
+        "its accelerate.yaml is missing or was changed": _read(folder / "accelerate.yaml") != config,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def has_accelerate_config(paths: Paths, name: str) -> bool:
+def _changed_pins(paths: Paths, name: str, folder: Path) -> str | None:
+    """As 0.1.0 had it; to be deleted together with `old_proof.py`."""
     try:
-        return paths.accelerate_config(name).read_bytes() == ACCELERATE_CONFIG.encode()
+        ready = read_json(folder / "ready.json")
+    except (InputError, OSError):
+        return None
+    pins = _read(pins_file(paths, name))
+    if not isinstance(ready, dict) or ready.get("v") != OLDER or pins is None:
+        return None
+    changed = ready.get("pins") != pins_text(pins.encode())
+    return "the versions it is planned from have changed" if changed else None
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_bytes().decode("utf-8", "replace")
     except OSError:
-        return False
+        return None
 
 
-def write_accelerate_config(paths: Paths, name: str) -> None:
-    write_atomic(paths.accelerate_config(name), ACCELERATE_CONFIG.encode())
+def outdated(paths: Paths, name: str) -> str | None:
+    """What `update` would change in a proved environment, in words; None: nothing, or nobody can tell."""
+    from launcher.install.pins import load_pins
+
+    try:
+        ready = read_json(marker(paths, name))
+        pins = load_pins(paths, name)
+        if not isinstance(ready, dict) or not isinstance(ready.get("versions"), dict):
+            return None
+        if ready.get("torch_set") not in pins.sets:
+            return f"the torch build `{ready.get('torch_set')}` is no longer planned for"
+        changes = _changes(ready, pins, pins.sets[ready["torch_set"]])
+    except (LauncherError, OSError, ValueError):
+        return None
+    more = [f"{len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
+    return ", ".join([*changes[:MOST_CHANGES], *more]) or None
+
+
+def _changes(ready: Mapping[str, Any], pins: Pins, torch_set: TorchSet) -> list[str]:
+    from launcher.install.pins import exact
+
+    changes = []
+    commit = pins.source.commit if pins.source else None
+    if commit != ready.get("commit"):
+        changes.append(f"the trainer's code {str(ready.get('commit'))[:7]} -> {str(commit)[:7]}")
+    major, minor = (int(part) for part in str(ready.get("python")).split(".")[:2])
+    present = ready["versions"]
+    others = dict(map(exact, torch_set.fallback))  # a build that was to be had instead is no change
+    for package, version in {
+        **dict(map(exact, torch_set.packages)),
+        **pins.locked(torch_set.name, (major, minor)),
+    }.items():
+        found = present.get(package)
+        if found not in {version, others.get(package, version)} and not (
+            package == "xformers" and found is None
+        ):
+            changes.append(f"{package} {found or 'not there'} -> {version}")
+    return changes
 
 
 def forget(paths: Paths, name: str) -> None:
     marker(paths, name).unlink(missing_ok=True)
 
 
-def record(paths: Paths, pins: Pins, torch_set: str, engine: str, probe: Mapping[str, Any]) -> None:
-    """Write the marker: from now on the environment counts as ready."""
+@overload
+def record(where: Path, pins: Pins, torch_set: str, engine: str, found: Report) -> None: ...
+@overload
+def record(where: Paths, pins: Pins, torch_set: str, engine: str, found: Mapping[str, Any]) -> None: ...
+def record(where: Any, pins: Pins, torch_set: str, engine: str, found: Any) -> None:
+    """Write the marker into the environment's folder: from now on it counts as proved.
+
+    With `Paths` and a mapping: as 0.1.0 had it, until trainer.py is rewritten.
+    """
+    is_old = not isinstance(where, Path)
+    folder = where.generation(pins.name) if is_old else where
     write_json(
-        marker(paths, pins.name),
+        folder / "ready.json",
         {
-            "v": VERSION,
+            "v": OLDER if is_old else VERSION,
             "trainer": pins.name,
             "torch_set": torch_set,
             "pins": pins.text,
+            "commit": pins.source.commit if pins.source else None,
             "engine": engine,
             "made": round(time.time(), 3),
-            **probe,
+            "accelerate_config": _read(folder / "accelerate.yaml"),
+            **(found if is_old else found.to_json()),
         },
     )
 
 
-def probe(commands: Commands, paths: Paths, pins: Pins, planned: Mapping[str, str]) -> dict[str, Any]:
+@overload
+def probe(
+    commands: Commands,
+    python: Path,
+    code: Path | None,
+    pins: Pins,
+    planned: Mapping[str, str],
+    *,
+    torch_set: TorchSet,
+    attention: str,
+    tokenizers: Path | None = None,
+    accelerate_config: Path | None = None,
+    tell: Tell,
+) -> Report: ...
+@overload
+def probe(commands: Commands, python: Paths, code: Pins, pins: Mapping[str, str]) -> dict[str, Any]: ...
+def probe(  # noqa: D417  (the options are named in the first signature)
+    commands: Any, python: Any, code: Any, pins: Any, planned: Any = None, **options: Any
+) -> Any:
     """Try inside the environment what training will need.
 
+    Args:
+        commands: runs the processes and keeps the log.
+        python: of the environment.
+        code: folder of the trainer's own code, or None.
+        pins: the plan: what to import, and whether the trainer's `--help` belongs to the proof.
+        planned: every package and the exact version that it must have.
+        torch_set: the build that was installed.
+        attention: the wish, `xformers` or `sdpa`.
+        tokenizers: folder of the tokenizers, to try them; None leaves them out.
+        accelerate_config: to be tried with a real launch; None leaves it out.
+        tell: hears what is being tried.
+
     Returns:
-        `python` and `versions` as found there, and what the operations told (`cuda`, `device`).
+        What was found. An xformers that does not work is no error: `attention` is then `sdpa`, with the reason.
 
     Raises:
-        InstallError: something does not work, or has another version than planned.
+        ProofError: something that training needs does not work; its `report` has all findings.
+        InstallError: the environment does not start at all.
     """
-    python = paths.trainer_python(pins.name)
-    question = {
-        "imports": pins.proof_imports,
-        "operations": pins.proof_operations,
-        "versions": sorted(planned),
-    }
-    finished = commands.call(  # -I: nothing beside the probe, in the current folder or in the user's own site is taken
-        [str(python), "-I", "-X", "utf8", str(PROBE), json.dumps(question)],
-        {"CUDA_MODULE_LOADING": "LAZY"}, timeout_s=PROBE_TIMEOUT_S,
-    )  # fmt: skip
-    answer = parse_answer(finished.output)
-    if finished.code or answer is None:
-        commands.need(finished, "The new environment does not start.")
-        raise InstallError("The new environment gave no answer.", where=str(commands.log.path))
-    problems = [str(problem) for problem in answer.pop("problems", [])]
-    found = answer["versions"]
-    problems += [
-        f"{package} is {found.get(package)} and should be {version}"
-        for package, version in planned.items()
-        if found.get(package) != version
-    ]
-    if problems:
-        raise InstallError(
-            "The new environment does not pass its proof.",
-            why="\n".join(problems),
-            fix=f"Type `{COMMAND} repair`; if that does not help, send the log along.",
-            where=str(commands.log.path),
-        )
-    return answer
+    if planned is None:
+        from launcher.install import old_proof
+
+        return old_proof.probe(commands, python, code, pins)
+    from launcher.install.proving import Proof
+
+    return Proof(commands=commands, python=python, code=code, pins=pins, planned=planned, **options).run()
 
 
-def parse_answer(output: str) -> dict[str, Any] | None:
-    """The probe's JSON among what libraries printed."""
-    for line in reversed(output.splitlines()):
-        if line.startswith(RESULT):
-            try:
-                answer = json.loads(line.removeprefix(RESULT))
-            except ValueError:
-                return None
-            return answer if isinstance(answer, dict) and isinstance(answer.get("versions"), dict) else None
-    return None
+def has_accelerate_config(paths: Paths, name: str) -> bool:
+    """As 0.1.0 had it; see `accelerate.wrong_config`."""
+    return _read(paths.accelerate_config(name)) == ACCELERATE_CONFIG
+
+
+def write_accelerate_config(paths: Paths, name: str) -> None:
+    """As 0.1.0 had it; see `accelerate.write_config`."""
+    paths.accelerate_config(name).write_bytes(ACCELERATE_CONFIG.encode())
