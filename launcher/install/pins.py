@@ -90,6 +90,7 @@ class Pins:
     default_set: str
     sets: Mapping[str, TorchSet]
     elsewhere: tuple[str, ...]  # sets without a build for this platform
+    second: tuple[str, str] | None  # a set offered beside the default one, and why
     packages: Mapping[str, str]
     packages_on: Mapping[str, Mapping[str, str]]
     source: SourcePin | None  # None: the trainer is shipped with the launcher
@@ -214,6 +215,7 @@ def _parse(path: Path, own: dict[str, Any], table: dict[str, Any], text: str, pl
         default_set=str(own["default_set"]),
         sets={name: found for name, found in sets.items() if found},
         elsewhere=tuple(name for name, found in sets.items() if not found),
+        second=(family["second"], family["second_because"]) if "second" in family else None,
         packages=packages,
         packages_on={key: dict(value) for key, value in own.get("packages_on", {}).items()},
         source=_source(own["source"]) if "source" in own else None,
