@@ -21,20 +21,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PathKind = Literal["file", "folder", "any"]
+ESCAPE_S = 0.2
 QUOTES = "\"'\u201c\u201d\u2018\u2019"  # typed quotes and those that word processors make of them
 
 
 class Back(KeyboardInterrupt):
-    """^C in a prompt: one level back. Uncaught it is an interrupt like any other (exit code 130)."""
+    """^C or Esc in a prompt: one level back. Uncaught it is an interrupt like any other (exit code 130)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice(Generic[T]):
-    """One entry of a list: its value, what it is called, and a remark in a quieter colour."""
+    """One entry of a list: its value, what it is called, and a remark in a quieter colour.
+
+    `unusable` says in a few words why it cannot be chosen; it is shown all the same.
+    """
 
     value: T
     title: str
     hint: str = ""
+    unusable: str = ""
 
 
 def can_ask() -> bool:
@@ -58,13 +63,15 @@ def ask_choice(
     signs = look_at_terminal().glyphs
     widest = max(cells(clean(choice.title)) for choice in choices)
     options = [
-        questionary.Choice(title=_choice_title(choice, widest), value=number)
+        questionary.Choice(
+            title=_choice_title(choice, widest), value=number, disabled=clean(choice.unusable) or None
+        )
         for number, choice in enumerate(choices)
     ]
     start = next((option for option, choice in zip(options, choices, strict=True) if default is not None and choice.value == default), None)  # fmt: skip
     prompt = questionary.select(
         clean(question), options, default=start, qmark=" ", pointer=f" {signs.pointer}", style=_style(),
-        instruction="(arrow keys, Enter)", use_jk_keys=False, use_search_filter=False,
+        instruction="(arrow keys, Enter; Esc goes back)", use_jk_keys=False, use_search_filter=False,
         erase_when_done=True,
     )  # fmt: skip
     chosen = choices[int(_answer(prompt))]
@@ -217,10 +224,26 @@ def _keep_answer(question: str, answer: str) -> None:
 
 
 def _answer(prompt: Question) -> Any:
+    _let_escape_go_back(prompt)
     try:
         return prompt.unsafe_ask()
     except (KeyboardInterrupt, EOFError) as error:
         raise Back from error
+
+
+def _let_escape_go_back(prompt: Question) -> None:
+    from prompt_toolkit.key_binding import KeyBindings, merge_key_bindings
+
+    bindings = KeyBindings()
+
+    @bindings.add("escape")
+    def _(event: Any) -> None:
+        event.app.exit(exception=KeyboardInterrupt)
+
+    app = prompt.application
+    app.key_bindings = merge_key_bindings([*([app.key_bindings] if app.key_bindings else []), bindings])
+    # Arrow keys begin with Esc as well: so long is waited for the rest of one (the default is a second and a half).
+    app.ttimeoutlen = app.timeoutlen = ESCAPE_S
 
 
 def _complete_style() -> Any:
@@ -239,7 +262,7 @@ def _style() -> Style:
         [
             ("qmark", accent), ("question", "bold"), ("answer", accent), ("pointer", f"{accent} bold"),
             ("highlighted", f"{accent} bold"), ("selected", ""), ("instruction", muted), ("hint", muted), ("text", ""),
-            ("validation-toolbar", f"{bad} bg:default noreverse bold"), ("completion-menu", "bg:default fg:default"),
+            ("validation-toolbar", f"{bad} bg:default noreverse bold"), ("disabled", muted), ("completion-menu", "bg:default fg:default"),
             ("completion-menu.completion", f"bg:default {muted}"),
             ("completion-menu.completion.current", f"bg:default {accent} bold noreverse"),
         ]
