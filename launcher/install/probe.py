@@ -14,8 +14,8 @@ import os
 import platform
 import re
 import sys
+import traceback
 from importlib import import_module as load
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ BUSY = ("out of memory", "busy or unavailable", "CUBLAS_STATUS_ALLOC_FAILED", "C
 TOKENS = [49406, 320, 1125, 539, 320, 2368, 49407]  # fmt: skip
 TOKENIZERS = ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k")
 ATTENTION_SHAPE = (1, 1024, 10, 64)  # batch, tokens, heads, channels: the larger attention of SDXL
+MOST_WORDS = 300  # characters of an error, for the table: all of it is in the log
 TOLERANCE = 0.03  # of the largest value; one bf16 step is 0.004 of it, a wrong kernel is off by the whole
 
 
@@ -53,7 +54,6 @@ def main(question: dict[str, Any]) -> None:
         say(RESULT, {"check": name, **answer})
         if answer["state"] == "failed":
             break
-    sys.stdout.flush()
     os._exit(0)  # some libraries crash while they are unloaded: that is nobody's concern
 
 
@@ -70,7 +70,8 @@ def attempt(check: Callable[[dict[str, Any]], Answer], question: dict[str, Any])
     except Skip as reason:
         return {"state": "skipped", "value": "", "detail": str(reason), "facts": {}}
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a broken package may raise anything)
-        words = f"{type(error).__name__}: {error}".strip()
+        traceback.print_exc()  # for the log
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_WORDS]
         is_busy = any(sign.lower() in words.lower() for sign in BUSY)
         return {"state": "failed", "value": "", "detail": words, "facts": {}, "busy": is_busy}
     return {"state": "ok", "value": value, "detail": "", "facts": facts}
@@ -78,36 +79,24 @@ def attempt(check: Callable[[dict[str, Any]], Answer], question: dict[str, Any])
 
 def check_of(name: str) -> Callable[[dict[str, Any]], Answer]:
     if name.startswith("import "):
-        return lambda _: imported(name.removeprefix("import "))
+        return lambda _: ("", {"module": load(name.removeprefix("import ")).__name__})
     return CHECKS[name]
-
-
-def imported(module: str) -> Answer:
-    load(module)
-    return "", {}
 
 
 def packages(question: dict[str, Any]) -> Answer:
     """Versions as the packages' own records have them; nothing is imported."""
-    versions: dict[str, str | None] = {}
-    for name in question["versions"]:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    python = platform.python_version()
-    return python, {"python": python, "versions": versions, "bits": 64 if sys.maxsize > 2**32 else 32}
+    found = importlib.metadata.distributions
+    versions = {name: next((it.version for it in found(name=name)), None) for name in question["versions"]}
+    return platform.python_version(), {"python": platform.python_version(), "versions": versions}
 
 
 # --- torch and the card
 
 
 def torch_build(_: dict[str, Any]) -> Answer:
-    torch = load("torch")
-    cuda = torch.version.cuda
-    return f"{torch.__version__}, {f'CUDA {cuda}' if cuda else 'for the CPU'}", {
-        "torch": str(torch.__version__), "cuda": cuda,
-    }  # fmt: skip
+    torch, cuda = load("torch"), load("torch").version.cuda
+    build = f"CUDA {cuda}" if cuda else "for the CPU"
+    return f"{torch.__version__}, {build}", {"torch": str(torch.__version__), "cuda": cuda}
 
 
 def card(question: dict[str, Any]) -> Answer:
@@ -122,9 +111,8 @@ def card(question: dict[str, Any]) -> Answer:
     name, builds = torch.cuda.get_device_name(0), torch.cuda.get_arch_list()
     words = "{}.{}".format(*capability)
     if not any(serves(build, capability) for build in builds):
-        raise RuntimeError(
-            f"{name} has compute capability {words}, and this torch has kernels for {', '.join(builds)} only"
-        )
+        known = ", ".join(builds)
+        raise RuntimeError(f"{name} has compute capability {words}, this torch has kernels for {known} only")
     float(torch.ones(8, device="cuda").sum())  # a kernel really runs
     facts = {"device": name, "capability": list(capability), "arch_list": builds}
     return f"{name}, compute capability {words}", facts
@@ -136,14 +124,12 @@ def serves(build: str, capability: tuple[int, int]) -> bool:
     Machine code runs on its own major version from its minor one upwards (install facts, section 1.1), PTX on all
     later cards; a letter behind the number binds the code to exactly that card.
     """
-    found = re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", build)
-    if not found:
+    if not (found := re.fullmatch(r"(sm|compute)_(\d+)(\d)([a-z]?)", build)):
         return False
-    kind, letter = found[1], found[4]
     number = (int(found[2]), int(found[3]))
-    if letter == "a":
-        return kind == "sm" and number == capability
-    return number <= capability and (kind == "compute" or number[0] == capability[0])
+    if found[4] == "a":
+        return number == capability
+    return number <= capability and (found[1] == "compute" or number[0] == capability[0])
 
 
 def where(torch: Any) -> tuple[str, Any]:
@@ -161,20 +147,35 @@ def bf16(_: dict[str, Any]) -> Answer:
     (torch.ones(8, 8, dtype=dtype, device=device) @ weight).sum().backward()
     if weight.grad is None or float(weight.grad[0, 0]) != 8.0:
         raise ArithmeticError(f"the {dtype} gradient is wrong")
-    words = f"{str(dtype).removeprefix('torch.')} on {device}"
-    return words + (", which has no bf16" if dtype is torch.float16 else ""), {}
+    return f"{str(dtype).removeprefix('torch.')} on {device}", {}
 
 
 def fp8(_: dict[str, Any]) -> Answer:
-    """Storing weights in fp8 and reading them back for work: what `fp8_base` does."""
+    """Storing weights in fp8 and computing with them in 16 bits: what `fp8_base` does."""
     torch = load("torch")
     device, dtype = where(torch)
     values = torch.tensor([0.5, -1.5, 448.0])  # exactly representable; 448 is the largest of float8_e4m3fn
     stored = values.to(torch.float8_e4m3fn).to(device)  # cast before it moves, as the trainer does
-    back = stored.to(dtype).float().cpu()
-    if not torch.equal(values, back):
-        raise ArithmeticError(f"fp8 storage gave {back.tolist()}")
-    return f"float8_e4m3fn on {device}", {}
+    if not torch.equal(values, stored.to(dtype).float().cpu()):
+        raise ArithmeticError(f"fp8 storage gave {stored.float().tolist()}")
+    if device == "cpu":
+        return "float8_e4m3fn on cpu", {}
+    layers = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.GroupNorm(8, 64)).to(torch.float8_e4m3fn)
+    given = torch.ones(4, 64, device=device, requires_grad=True)
+    with torch.autocast(device, dtype):
+        layers.to(device)(given).square().sum().backward()
+    if not bool(given.grad.isfinite().all()):
+        raise ArithmeticError("the gradient through fp8 weights is not finite")
+    return f"float8_e4m3fn on {device}, computing in {str(dtype).removeprefix('torch.')}", {}
+
+
+def fp8_file(_: dict[str, Any]) -> Answer:
+    """A state keeps the weights as they are: old safetensors knows no fp8."""
+    torch, library = load("torch"), load("safetensors.torch")
+    values = {"weight": torch.tensor([0.5, 448.0]).to(torch.float8_e4m3fn)}
+    if not torch.equal(library.load(library.save(values))["weight"].float(), values["weight"].float()):
+        raise ArithmeticError("other values came back")
+    return f"safetensors {importlib.metadata.version('safetensors')}", {}
 
 
 # --- attention
@@ -195,7 +196,7 @@ def xformers(_: dict[str, Any]) -> Answer:
     operations = load("xformers.ops")
     loading = getattr(load("xformers._cpp_lib"), "_cpp_library_load_exception", None)
     if loading is not None:
-        raise RuntimeError(f"its compiled part does not load: {loading}".splitlines()[0])
+        raise RuntimeError(f"its compiled part does not load: {loading}")
     if not torch.cuda.is_available():
         raise Skip("xformers computes on NVIDIA cards only; it is installed and loads")
     return compare_attention(torch, operations.memory_efficient_attention), {}
@@ -279,15 +280,15 @@ def tokenizers(question: dict[str, Any]) -> Answer:
     """Both tokenizers of SDXL, from the folder that `tokenizer_cache_dir` will name."""
     library = load("transformers")
     for name in TOKENIZERS:
-        folder = Path(question["tokenizers"]) / name
-        found = library.CLIPTokenizer.from_pretrained(str(folder))("a photo of a cat").input_ids
+        folder = os.path.join(question["tokenizers"], name)  # noqa: PTH118
+        found = library.CLIPTokenizer.from_pretrained(folder)("a photo of a cat").input_ids
         if found != TOKENS:
             raise ArithmeticError(f"{name} gave {found}")
     return "both of SDXL", {}
 
 
 CHECKS: dict[str, Callable[[dict[str, Any]], Answer]] = {
-    "packages": packages, "torch": torch_build, "card": card, "bf16": bf16, "fp8": fp8, "sdpa": sdpa,
+    "packages": packages, "torch": torch_build, "card": card, "bf16": bf16, "fp8": fp8, "fp8_file": fp8_file, "sdpa": sdpa,
     "xformers": xformers, "optimizer": optimizer, "arrays": arrays, "images": images, "vision": vision,
     "tokenizers": tokenizers,
 }  # fmt: skip

@@ -28,6 +28,7 @@ TITLES = {
     "card": "Graphics card",
     "bf16": "Arithmetic in 16 bits",
     "fp8": "Weights stored in fp8",
+    "fp8_file": "fp8 weights in a file",
     "sdpa": "Attention by PyTorch (SDPA)",
     "xformers": "Attention by xformers",
     "optimizer": "8-bit optimizer",
@@ -39,6 +40,7 @@ TITLES = {
 # What is tried when a package of that name is planned; in this order, cheap things first.
 CHECKS_OF = {
     "torch": ("torch", "card", "bf16", "fp8", "sdpa"),
+    "safetensors": ("fp8_file",),
     "xformers": ("xformers",),
     "bitsandbytes": ("optimizer",),
     "numpy": ("arrays",),
@@ -59,8 +61,8 @@ class Proof:
     planned: Mapping[str, str]
     torch_set: TorchSet
     attention: str
-    tokenizers: Path | None
-    accelerate_config: Path | None
+    tokenizers: Path | None = None
+    accelerate_config: Path | None = None
     tell: Tell
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
