@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from launcher.errors import InstallError, LauncherError, UsageError
-from launcher.install.packages import installed
-from launcher.install.pins import loads
-from launcher.install.sizes import Download, measure
+from launcher.install.packages import site_packages
+from launcher.install.pip_engine import PipEngine
+from launcher.install.uv_engine import UvEngine
 from launcher.paths import venv_python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from launcher.install.commands import Commands
+    from launcher.install.sizes import Offer as Offer  # noqa: PLC0414  (torchset.py reads it here until it goes)
+    from launcher.install.steps import Tell
 
 START_TIMEOUT_S = 60.0
 OLDEST_UV = (0, 9)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Offer:
-    """Whether requirements can be had from some place, and how much that is to download."""
-
-    problem: str | None = None
-    download: Download | None = None  # None: the engine cannot tell before it downloads
-
-    @property
-    def size_in_words(self) -> str:
-        return self.download.in_words() if self.download else "size unknown"
 
 
 class Engine(Protocol):
@@ -44,8 +32,11 @@ class Engine(Protocol):
     def make(self, venv: Path, python: Path, tell: Callable[[str], None]) -> None:
         """Make an empty environment from an interpreter."""
 
-    def look(self, venv: Path, requirements: Sequence[str], *, index: str | None, alone: bool) -> Offer:
-        """Find out without installing. `alone`: without dependencies."""
+    def install_files(self, venv: Path, wheels: Sequence[Path], tell: Tell) -> None:
+        """Install exactly these files, without any index and without what they require."""
+
+    def install_lock(self, venv: Path, lock: Path, tell: Tell, *, total: int | None = None) -> None:
+        """Install exactly what a lock lists, checked against its hashes. `total`: bytes of all its downloads."""
 
     def install(
         self,
@@ -55,8 +46,18 @@ class Engine(Protocol):
         *,
         index: str | None = None,
         alone: bool = False,
+        constraints: Path | None = None,
     ) -> None:
-        """Install from `index`, or from where the user's configuration says."""  # fmt: skip
+        """Install from `index`, or from where the user's configuration says; nothing against the constraints."""
+
+    def remove(self, venv: Path, names: Sequence[str], tell: Callable[[str], None]) -> None:
+        """Take packages out of the environment; those that are not in it do not matter."""
+
+    def look(self, venv: Path, requirements: Sequence[str], *, index: str | None, alone: bool) -> Offer:
+        """Find out without installing. `alone`: without dependencies."""
+
+    def look_lock(self, venv: Path, lock: Path) -> Offer:
+        """How much of a lock is still to be downloaded."""
 
     def check(self, venv: Path) -> str | None:
         """Why the installed packages do not fit together, or None."""
@@ -64,97 +65,16 @@ class Engine(Protocol):
     def forget(self, names: Sequence[str]) -> None:
         """Drop the kept files of packages that turned out to be damaged."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UvEngine:
-    """The fast one: it tells sizes beforehand; leaves half packages when killed (packages.py heals them)."""
-
-    commands: Commands
-    program: Path
-    name: str = "uv"
-
-    def make(self, venv: Path, python: Path, tell: Callable[[str], None]) -> None:
-        words = ["venv", "--no-project", "--python", str(python), str(venv)]
-        self.commands.need(
-            self.commands.uv(self.program, words, tell), "The environment's folder could not be made."
-        )
-
-    def look(self, venv: Path, requirements: Sequence[str], *, index: str | None, alone: bool) -> Offer:
-        self.commands.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.commands.cache, prefix="look-") as folder:
-            wanted, lock = Path(folder, "wanted.txt"), Path(folder, "pylock.toml")
-            wanted.write_text("\n".join(requirements) + "\n", encoding="utf-8")
-            words = ["pip", "compile", "--quiet", "--no-header", "--python", str(venv_python(venv)), "--output-file", str(lock)]  # fmt: skip
-            words += [*(["--no-deps"] if alone else []), *_from(index), str(wanted)]
-            finished = self.commands.uv(self.program, words, changes=_patience(index))
-            if finished.code:
-                return Offer(problem=finished.output.strip())
-            return Offer(
-                download=measure(
-                    loads(lock.read_text(encoding="utf-8")),
-                    {} if alone else installed(venv),
-                    self.commands.settings,
-                )
-            )
-
-    def install(
-        self, venv: Path, requirements: Sequence[str], tell: Callable[[str], None], *, index: str | None = None, alone: bool = False
-    ) -> None:  # fmt: skip
-        words = ["pip", "install", "--python", str(venv_python(venv)), *_from(index)]
-        words += [*(["--no-deps"] if alone else []), *requirements]
-        self.commands.need(self.commands.uv(self.program, words, tell), _failed(requirements))
-
-    def forget(self, names: Sequence[str]) -> None:
-        if names:  # without names it would drop everything
-            self.commands.uv(self.program, ["cache", "clean", *names])
-
-    def check(self, venv: Path) -> str | None:
-        finished = self.commands.uv(self.program, ["pip", "check", "--python", str(venv_python(venv))])
-        return _complaint(finished.output) if finished.code else None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PipEngine:
-    """The one that is always there: it reads the user's configuration by itself; tells no sizes without downloading."""
-
-    commands: Commands
-    name: str = "pip"
-
-    def make(self, venv: Path, python: Path, tell: Callable[[str], None]) -> None:
-        tell("making the environment")
-        finished = self.commands.call([str(python), "-X", "utf8", "-m", "venv", str(venv)], {"PYTHONHOME": None, "PYTHONPATH": None})  # fmt: skip
-        self.commands.need(finished, "The environment's folder could not be made.")
-
-    def look(self, venv: Path, requirements: Sequence[str], *, index: str | None, alone: bool) -> Offer:
-        del (
-            venv,
-            requirements,
-            index,
-            alone,
-        )  # `pip install --dry-run` downloads everything: no way to look first
-        return Offer()
-
-    def install(
-        self, venv: Path, requirements: Sequence[str], tell: Callable[[str], None], *, index: str | None = None, alone: bool = False
-    ) -> None:  # fmt: skip
-        self._ensure_pip(venv)
-        words = ["install", "--no-input", *(["--index-url", index] if index else [])]
-        words += [*(["--no-deps"] if alone else []), *requirements]
-        self.commands.need(self.commands.pip(venv_python(venv), words, tell), _failed(requirements))
-
-    def check(self, venv: Path) -> str | None:
-        self._ensure_pip(venv)
-        finished = self.commands.pip(venv_python(venv), ["check"])
-        return _complaint(finished.output) if finished.code else None
-
-    def forget(self, names: Sequence[str]) -> None:
-        """Nothing: pip unpacks every time, and keeps what it has checked against a hash."""
-
-    def _ensure_pip(self, venv: Path) -> None:
-        """An environment made by uv has no pip."""
-        if "pip" not in installed(venv):
-            finished = self.commands.call([str(venv_python(venv)), "-X", "utf8", "-m", "ensurepip"])
-            self.commands.need(finished, "pip could not be put into the environment.")
+    def commands_for(
+        self,
+        venv: Path,
+        *,
+        python: Path | None = None,
+        wheels: Sequence[Path] = (),
+        lock: Path | None = None,
+        remove: Sequence[str] = (),
+    ) -> list[str]:
+        """The very commands that `make`, `remove`, `install_files` and `install_lock` run, as one would type them."""
 
 
 def choose_engine(commands: Commands, wanted: str | None = None) -> Engine:
@@ -205,22 +125,16 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
 
 
-def _from(index: str | None) -> list[str]:
-    """Only ever an address from our own pins: the user's stand in the environment."""
-    return ["--default-index", index] if index else []
+def compile_bytecode(
+    commands: Commands, venv: Path, names: Sequence[str], tell: Callable[[str], None]
+) -> None:
+    """Let the environment's Python compile packages: without it the first training starts three times as slowly.
 
-
-def _patience(index: str | None) -> Mapping[str, str | None]:
-    """A look at a foreign index gives up soon: the next source is waiting."""
-    return {"UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "1"} if index else {}
-
-
-def _failed(requirements: Sequence[str]) -> str:
-    names = ", ".join(requirement.partition("==")[0] for requirement in requirements[:4])
-    more = f" and {len(requirements) - 4} more" if len(requirements) > 4 else ""
-    return f"{names}{more} could not be installed."
-
-
-def _complaint(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if "requires" in line or "incompatible" in line]
-    return "; ".join(lines[:3]) or "the installed packages do not fit together"
+    Some files of some packages are for other Pythons and cannot be compiled: that is no failure of ours.
+    """
+    site = site_packages(venv)
+    folders = [str(site / name) for name in names if (site / name).is_dir()] if site else []
+    if folders:
+        tell(f"preparing {', '.join(names)} for quick starts")
+        argv = [str(venv_python(venv)), "-X", "utf8", "-m", "compileall", "-q", "-j", "0", *folders]
+        commands.call(argv, {"PYTHONHOME": None, "PYTHONPATH": None, "PYTHONDONTWRITEBYTECODE": None})

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.install.family import is_family
 from launcher.install.pins import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 INFO = ".dist-info"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # at the beginning of a requirement
 MISSING, CUT = "missing", "cut"
 
 
@@ -61,6 +64,54 @@ def heal(damages: list[Damage]) -> None:
     """Forget packages that are not whole, so that they are installed again."""
     for damage in damages:
         shutil.rmtree(damage.info)
+
+
+def differences(venv: Path, wanted: Mapping[str, str]) -> list[str]:
+    """How an environment differs from its plan, in words: one for each package that must be mended.
+
+    Args:
+        venv: the environment.
+        wanted: names (normalized) and exact versions; of the torch family also what the set brought along.
+
+    More than wanted is fine, but for the torch family: of that only what an installed package requires may stand
+    beside the plan (the nvidia-* wheels of a Linux build), because a stray torchao or a second CUDA changes training.
+    """
+    damages = {normalize(damage.name): damage.reason for damage in broken(venv)}
+    present = installed(venv)
+    found = [f"{name}: {reason}" for name, reason in sorted(damages.items())]
+    for name, version in sorted(wanted.items()):
+        if name not in present and name not in damages:
+            found.append(f"{name} {version} is missing")
+        elif present.get(name, version) != version:
+            found.append(f"{name} is {present[name]} and should be {version}")
+    return found + [f"{name} {present[name]} does not belong here" for name in strays(venv, wanted)]
+
+
+def strays(venv: Path, wanted: Mapping[str, str]) -> list[str]:
+    """Names of installed packages of the torch family that neither the plan nor another package asks for."""
+    required = family_needs(venv)
+    return [name for name in sorted(installed(venv)) if is_family(name) and name not in {*wanted, *required}]
+
+
+def family_needs(venv: Path) -> set[str]:
+    """Names of the torch family that installed packages of it require; extras and markers do not matter here."""
+    needs: set[str] = set()
+    for folder, name, _ in _distributions(venv):
+        if is_family(name):
+            needs |= {need for need in _requirements(folder) if is_family(need)}
+    return needs
+
+
+def _requirements(info: Path) -> Iterator[str]:
+    """Names in a package's `Requires-Dist`."""
+    try:
+        text = (info / "METADATA").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.partition("\n\n")[0].splitlines():
+        found = NAME.match(line.partition(":")[2].strip()) if line.startswith("Requires-Dist:") else None
+        if found:
+            yield normalize(found[0])
 
 
 def _distributions(venv: Path) -> Iterator[tuple[Path, str, str]]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from launcher.install.pins import normalize
 from launcher.install.places import local_path
+from launcher.install.web import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.install.index import PipSettings
 
-HEAD_TIMEOUT_S = 10.0
 MOST_QUESTIONS = 8  # servers asked for a size: an index without sizes should not cost a minute
 MIB = 1024 * 1024
 
@@ -46,6 +43,18 @@ class Download:
                 else f" (of which {_mib(self.local_bytes)} on this computer already)"
             )
         return words + (f"; the size of {self.unknown} is unknown" if self.unknown else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """Whether requirements can be had from some place, and how much that is to download."""
+
+    problem: str | None = None
+    download: Download | None = None  # None: the engine cannot tell before it downloads
+
+    @property
+    def size_in_words(self) -> str:
+        return self.download.in_words() if self.download else "size unknown"
 
 
 def _mib(size: int) -> str:
@@ -85,16 +94,7 @@ def _size(package: Mapping[str, Any]) -> tuple[int | None, bool, str]:
 def remote_size(url: str, settings: PipSettings) -> int | None:
     """Size of a file on a server, from its headers; None when the server does not tell."""
     try:
-        if urlsplit(url).scheme not in {"http", "https"}:
-            return None
-        context = ssl.create_default_context()
-        if settings.cert:
-            place = Path(settings.cert)
-            context.load_verify_locations(**{"capath" if place.is_dir() else "cafile": settings.cert})
-        proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else None
-        opener = build_opener(HTTPSHandler(context=context), ProxyHandler(proxies))
-        with opener.open(Request(url, method="HEAD"), timeout=HEAD_TIMEOUT_S) as answer:  # noqa: S310  (http or https: seen above)
-            length = answer.headers.get("Content-Length")
-    except (OSError, ValueError):  # URLError and ssl.SSLError are OSErrors; a size is a courtesy, not a need
+        is_web = urlsplit(url).scheme in {"http", "https"}
+    except ValueError:
         return None
-    return int(length) if length and length.isdigit() else None
+    return size_of(url, settings=settings) if is_web else None
