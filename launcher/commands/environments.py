@@ -34,22 +34,19 @@ def repair(paths: Paths, options: argparse.Namespace) -> int:
 
 def doctor(paths: Paths, options: argparse.Namespace) -> int:
     """What this computer has and what is missing; 6 when something keeps it from training."""
-    from launcher.commands.checkup import examine
+    from launcher.commands.checkup import findings, survey
+    from launcher.commands.facts import document
     from launcher.ui import console
 
-    findings = examine(paths)
+    seen = survey(paths)
+    found = findings(seen)
     if options.json:
-        console.write_json(
-            [
-                {"title": title, "value": value, "problem": problem and problem.what}
-                for title, value, problem in findings
-            ]
-        )
+        console.write_json(document(seen, found))
     else:
-        console.show_doctor(findings)
+        console.show_doctor(found)
     return (
         InstallError.exit_code
-        if any(problem and problem.severity is Severity.ERROR for _, _, problem in findings)
+        if any(problem and problem.severity is Severity.ERROR for _, _, problem in found)
         else 0
     )
 

@@ -141,8 +141,10 @@ def _fix(output: str, version: Version) -> str:
     """What helps against this failure, and what helps against any."""
     if "offline" in output.lower() and "UV_OFFLINE" in output:
         return f"uv was told to stay offline: take UV_OFFLINE out of the environment, or install {_by_hand(version)}"
+    # What pip's settings can mend; statuses and damaged files are not about the package index here.
+    general = "" if "HTTP status" in output or "archive" in output else f"{advice(output)} "
     return (
-        f"{advice(output)} uv fetches Pythons from GitHub: where that is blocked, name a mirror in the variable "
+        f"{general}uv fetches Pythons from GitHub: where that is blocked, name a mirror in the variable "
         f"UV_PYTHON_INSTALL_MIRROR, or install {_by_hand(version)} {ALONE}"
     )
 

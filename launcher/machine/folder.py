@@ -66,6 +66,7 @@ def _windows(path: str, facts: FolderFacts) -> Iterator[Problem]:
             why="Windows unpacked a part of it into a temporary folder and will delete that.",
             fix="right-click the ZIP file, choose `Extract All...`, and start `setup_env.py` from the folder that comes out",
         )  # fmt: skip
+        return  # whatever else is wrong there, nobody will stay
     longest = LONGEST_PREFIX - len(INNER)
     if len(path) > longest and not facts.has_long_paths:
         yield Problem(
