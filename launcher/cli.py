@@ -124,13 +124,35 @@ def _add_presets(commands: Subparsers) -> None:
 
 
 def _add_environments(commands: Subparsers) -> None:
-    install = _add(commands, "install", "environments:install", "make or complete the training environment")
-    repair = _add(commands, "repair", "environments:repair", "find and mend what differs from the plan")
-    for parser in (install, repair):
-        parser.add_argument(
-            "trainer", nargs="?", default="rehearsal", help="which one (default: %(default)s)"
-        )
-        parser.add_argument("--cuda", metavar="SET", help="torch build: cpu (default) or cu121")
+    install = _add(commands, "install", "environments:install", "make or complete the training environments")
+    install.add_argument("trainer", nargs="?", help="which one (default: what this computer can use)")
+    install.add_argument(
+        "--cuda", metavar="SET", help="torch build: cu121, cu124, cu128, cu118 or cpu (default: chosen with its reason)"
+    )  # fmt: skip
+    install.add_argument("--attention", choices=("xformers", "sdpa"), help="default: xformers where it works")
+    install.add_argument("--engine", choices=("uv", "pip"), help="who installs (default: uv where it works)")
+    install.add_argument("--source", metavar="PLACE", help="sd-scripts from a folder, a zip or a mirror instead of GitHub")  # fmt: skip
+    install.add_argument("--tokenizers", metavar="DIR", help="a folder that has the tokenizers of SDXL")
+    install.add_argument("--dry-run", action="store_true", help="show every command and download, and stop")
+    repair = _add(
+        commands, "repair", "environments:repair", "find and mend what differs from what was proved"
+    )
+    update = _add(commands, "update", "environments:update", "move the environments to newer pins; the old one is kept")  # fmt: skip
+    rollback = _add(commands, "rollback", "environments:rollback", "use the environment before the current one again")  # fmt: skip
+    uninstall = _add(commands, "uninstall", "environments:uninstall", "remove what was installed, and nothing of yours")  # fmt: skip
+    for parser, word in (
+        (repair, "repair"),
+        (update, "update"),
+        (rollback, "go back with"),
+        (uninstall, "remove"),
+    ):
+        parser.add_argument("trainer", nargs="?", help=f"which one to {word} (default: all that are there)")
+    uninstall.add_argument(
+        "--all", action="store_true", help="also Pythons, tokenizers, downloads and shortcuts"
+    )
+    shortcut = _add(commands, "shortcut", "environments:shortcut", "put the launcher on the desktop and into the start menu")  # fmt: skip
+    shortcut.add_argument("--remove", action="store_true", help="take it away again")
+    for parser in (install, repair, update, uninstall):
         _add_yes(parser)
     doctor = _add(commands, "doctor", "environments:doctor", "what this computer has and what is missing")
     _add_json(doctor)

@@ -34,6 +34,11 @@ def make_wheel(folder, name, version, *, files=None, requires=()):
     return wheel
 
 
+def lock_line(wheel, name, version):
+    """The line of a lock file for a wheel: exact, with its hash."""
+    return f"{name}=={version} \\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
 def make_index(folder, *wheels):
     """A simple index as plain files: `folder/<project>/index.html` links to the wheels, which are copied beside it."""
     for wheel in wheels:

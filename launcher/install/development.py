@@ -38,7 +38,7 @@ def run_tests(
 
     report = report or print_plainly
     install_tools(paths, report)
-    install_trainer(paths, report=report)
+    install_trainer(paths, update=True, report=report)  # the suite tests the planned versions
     return attach([sys.executable, "-X", "utf8", "-m", "pytest", *words], cwd=paths.root)
 
 

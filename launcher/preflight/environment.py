@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
 from launcher.install import trainer_ready
-from launcher.paths import COMMAND
+from launcher.paths import command
 from launcher.plan import is_there
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def check_environment(paths: Paths, plan: Plan, _machine: Machine) -> Iterator[P
     if reason:
         yield Problem(
             severity=Severity.ERROR, what=f"the training environment for {plan.trainer} is not ready", why=reason,
-            fix=f"{COMMAND} install", where=str(paths.trainer_venv(plan.trainer)),
+            fix=command("install", plan.trainer), where=str(paths.trainer_venv(plan.trainer)),
         )  # fmt: skip
     if not is_there(plan.script):
         yield Problem(
