@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from launcher.history import RunRecord
     from launcher.ui.prompts import Choice
 
-    Kind = Literal["install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit"]
+    Kind = Literal[
+        "install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit",
+        "environments", "repair", "update", "rollback", "uninstall", "shortcut",
+    ]  # fmt: skip
 
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
 MARGIN = "  "
@@ -38,6 +41,7 @@ class MenuView:
     resumable: tuple[RunRecord, ...] = ()  # paused, interrupted, failed with a state; newest first
     live: tuple[RunRecord, ...] = ()
     recent: tuple[RunRecord, ...] = ()  # newest first, of any status
+    has_environments: bool = False  # offer the entry for them: `install_menu.pick_environment`
 
     @property
     def is_first_time(self) -> bool:
@@ -46,10 +50,11 @@ class MenuView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MenuAction:
-    """What the person chose; `run` is the id of the run that it concerns."""
+    """What the person chose; `run` is the id of the run that it concerns, `trainer` the environment's."""
 
     kind: Kind
     run: str | None = None
+    trainer: str | None = None
 
 
 def paint(view: MenuView) -> None:
@@ -176,6 +181,8 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
         found.append(Choice(value=MenuAction(kind="train"), title="Train a LoRA"))
     if not view.is_first_time:
         found.append(Choice(value=MenuAction(kind="history"), title="History"))
+    if view.has_environments:
+        found.append(Choice(value=MenuAction(kind="environments"), title="Training environments"))
     found.append(Choice(value=MenuAction(kind="check-up"), title="Check-up"))
     found.append(Choice(value=MenuAction(kind="quit"), title="Quit"))
     return found

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from launcher.errors import UsageError
 from launcher.ui import ink
-from launcher.ui.formats import cells, clean
+from launcher.ui.formats import cells, clean, fit
 from launcher.ui.palette import ROLES, columns, is_tty, look_at_terminal
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PathKind = Literal["file", "folder", "any"]
 ESCAPE_S = 0.2
+POINTER_ROOM, LEAST_HINT = 9, 8  # columns beside a choice's title; a remark that is cut shorter tells nothing
 QUOTES = "\"'\u201c\u201d\u2018\u2019"  # typed quotes and those that word processors make of them
 
 
@@ -71,7 +72,7 @@ def ask_choice(
     start = next((option for option, choice in zip(options, choices, strict=True) if default is not None and choice.value == default), None)  # fmt: skip
     prompt = questionary.select(
         clean(question), options, default=start, qmark=" ", pointer=f" {signs.pointer}", style=_style(),
-        instruction="(arrow keys, Enter; Esc goes back)", use_jk_keys=False, use_search_filter=False,
+        instruction="(arrow keys, Enter, Esc)", use_jk_keys=False, use_search_filter=False,
         erase_when_done=True,
     )  # fmt: skip
     chosen = choices[int(_answer(prompt))]
@@ -213,8 +214,10 @@ def _unasked(question: str, default: T | None, flag: str) -> T:
 
 def _choice_title(choice: Choice[Any], widest: int) -> list[tuple[str, str]]:
     title = [("class:text", clean(choice.title))]
-    if choice.hint:
-        title.append(("class:hint", " " * (widest - cells(clean(choice.title)) + 3) + clean(choice.hint)))
+    room = columns() - widest - POINTER_ROOM
+    if choice.hint and room >= LEAST_HINT:
+        gap = " " * (widest - cells(clean(choice.title)) + 3)
+        title.append(("class:hint", gap + fit(clean(choice.hint), room, look_at_terminal().glyphs.ellipsis)))
     return title
 
 
