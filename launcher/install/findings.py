@@ -16,6 +16,21 @@ CHECK_LIMIT_S = (
     300.0  # one check: the first import of torch reads thousands of files, on a slow disk for minutes
 )
 TAIL_LINES = 3
+TITLES = {
+    "packages": "Packages",
+    "torch": "PyTorch",
+    "card": "Graphics card",
+    "bf16": "Arithmetic in 16 bits",
+    "fp8": "Weights stored in fp8",
+    "fp8_file": "fp8 weights in a file",
+    "sdpa": "Attention by PyTorch (SDPA)",
+    "xformers": "Attention by xformers",
+    "optimizer": "8-bit optimizer",
+    "arrays": "Arrays (numpy)",
+    "images": "Images (OpenCV)",
+    "vision": "Operators of torchvision",
+    "tokenizers": "Tokenizers",
+}
 CRASHES = {  # codes of processes that Windows ended
     0xC0000005: "access violation",
     0xC000001D: "illegal instruction: this processor is too old for the build",

@@ -27,7 +27,7 @@ BUSY = ("out of memory", "busy or unavailable", "CUBLAS_STATUS_ALLOC_FAILED", "C
 # What both tokenizers of SDXL make of `a photo of a cat`.
 TOKENS = [49406, 320, 1125, 539, 320, 2368, 49407]  # fmt: skip
 TOKENIZERS = ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k")
-ATTENTION_SHAPE = (1, 1024, 10, 64)  # batch, tokens, heads, channels: the larger attention of SDXL
+SHAPE = (1, 1024, 10, 64)  # batch, tokens, heads, channels: the larger attention of SDXL
 MOST_WORDS = 300  # characters of an error, for the table: all of it is in the log
 TOLERANCE = 0.03  # of the largest value; one bf16 step is 0.004 of it, a wrong kernel is off by the whole
 
@@ -71,7 +71,8 @@ def attempt(check: Callable[[dict[str, Any]], Answer], question: dict[str, Any])
         return {"state": "skipped", "value": "", "detail": str(reason), "facts": {}}
     except (Exception, SystemExit) as error:  # noqa: BLE001  (a broken package may raise anything)
         traceback.print_exc()  # for the log
-        words = " ".join(f"{type(error).__name__}: {error}".split())[:MOST_WORDS]
+        text = re.split(r"\n(?:Search for|CUDA kernel errors)", f"{type(error).__name__}: {error}")[0]
+        words = " ".join(text.split())[:MOST_WORDS]  # without the advice that CUDA gives to programmers
         is_busy = any(sign.lower() in words.lower() for sign in BUSY)
         return {"state": "failed", "value": "", "detail": words, "facts": {}, "busy": is_busy}
     return {"state": "ok", "value": value, "detail": "", "facts": facts}
@@ -114,8 +115,7 @@ def card(question: dict[str, Any]) -> Answer:
         known = ", ".join(builds)
         raise RuntimeError(f"{name} has compute capability {words}, this torch has kernels for {known} only")
     float(torch.ones(8, device="cuda").sum())  # a kernel really runs
-    facts = {"device": name, "capability": list(capability), "arch_list": builds}
-    return f"{name}, compute capability {words}", facts
+    return f"{name}, compute capability {words}", {"device": name, "capability": list(capability)}
 
 
 def serves(build: str, capability: tuple[int, int]) -> bool:
@@ -158,7 +158,7 @@ def fp8(_: dict[str, Any]) -> Answer:
     stored = values.to(torch.float8_e4m3fn).to(device)  # cast before it moves, as the trainer does
     if not torch.equal(values, stored.to(dtype).float().cpu()):
         raise ArithmeticError(f"fp8 storage gave {stored.float().tolist()}")
-    if device == "cpu":
+    if device == "cpu":  # which cannot compute with them
         return "float8_e4m3fn on cpu", {}
     layers = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.GroupNorm(8, 64)).to(torch.float8_e4m3fn)
     given = torch.ones(4, 64, device=device, requires_grad=True)
@@ -206,7 +206,7 @@ def compare_attention(torch: Any, attend: Callable[..., Any]) -> str:
     """Attention and its gradients against the formula itself in fp32."""
     device, dtype = where(torch)
     noise = torch.Generator().manual_seed(0)
-    made = [torch.randn(ATTENTION_SHAPE, generator=noise).to(device, dtype) for _ in range(4)]
+    made = [torch.randn(SHAPE, generator=noise).to(device, dtype) for _ in range(4)]
     results = []
     for function, cast in ((attend, dtype), (formula, torch.float32)):
         q, k, v = (tensor.to(cast, copy=True).requires_grad_() for tensor in made[:3])

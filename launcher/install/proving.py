@@ -21,22 +21,11 @@ if TYPE_CHECKING:
     from launcher.install.steps import Tell
 
 PROBE = Path(__file__).with_name("probe.py")
+CARD_FIX = (
+    "Does `nvidia-smi` list the card? After an update of the driver the computer must be started anew once. "
+    f"`{COMMAND} doctor` tells which torch build fits the card."
+)
 OPTION = "--fp8_base"  # every trainer that we install must know it
-TITLES = {
-    "packages": "Packages",
-    "torch": "PyTorch",
-    "card": "Graphics card",
-    "bf16": "Arithmetic in 16 bits",
-    "fp8": "Weights stored in fp8",
-    "fp8_file": "fp8 weights in a file",
-    "sdpa": "Attention by PyTorch (SDPA)",
-    "xformers": "Attention by xformers",
-    "optimizer": "8-bit optimizer",
-    "arrays": "Arrays (numpy)",
-    "images": "Images (OpenCV)",
-    "vision": "Operators of torchvision",
-    "tokenizers": "Tokenizers",
-}
 # What is tried when a package of that name is planned; in this order, cheap things first.
 CHECKS_OF = {
     "torch": ("torch", "card", "bf16", "fp8", "sdpa"),
@@ -82,11 +71,18 @@ class Proof:
         checks = [self._packages()]
         checks += [self._check(name) for name in self.names if name in TITLES and name != "packages"]
         checks.append(self._imports())
+        if self._is_busy:
+            return self._report(tuple(checks))
         if self.pins.probe_help and self.code and self.pins.source:
             checks.append(self._help(self.code / self.pins.source.script))
         if self.accelerate_config:
             checks.append(self._launch(self.accelerate_config))
         return self._report(tuple(checks))
+
+    @property
+    def _is_busy(self) -> bool:
+        """The card has no room or no time for us: that says nothing about the environment."""
+        return any(answer.get("busy") for answer in self.answers.values())
 
     # --- the probe
 
@@ -98,6 +94,9 @@ class Proof:
             words = self._ask(left, begun)
             if begun and begun[-1] not in self.answers:
                 self.answers[begun[-1]] = {"state": FAILED, "value": "", "detail": words, "facts": {}}
+            if self._is_busy:
+                not_tried = {"state": SKIPPED, "value": "", "detail": "not tried", "facts": {}}
+                self.answers.update({name: not_tried for name in left if name not in self.answers})
             if len(self.answers) == before:
                 raise InstallError(
                     "The new environment does not start.",
@@ -258,7 +257,7 @@ class Proof:
     def _error(self, failed: Sequence[Check], report: Report) -> ProofError:
         where = str(self.commands.log.path)
         why = "\n".join(f"{check.title}: {check.detail}" for check in failed)
-        if any(answer.get("busy") for answer in self.answers.values()):
+        if self._is_busy:
             return ProofError(
                 "The graphics card has no room for the proof of the new environment.",
                 why=f"Another program uses it: a training, or another program with a large picture model.\n{why}",
@@ -266,9 +265,10 @@ class Proof:
                 "only the proof is repeated.",
                 where=where, report=report,
             )  # fmt: skip
+        is_card = any(check.title == TITLES["card"] for check in failed)
         return ProofError(
             "The new environment does not pass its proof.", why=why, where=where, report=report,
-            fix=f"Type `{COMMAND} repair`; if that does not help, send the log along.",
+            fix=CARD_FIX if is_card else f"Type `{COMMAND} repair`; if that does not help, send the log along.",
         )  # fmt: skip
 
 
