@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InstallError, LauncherError
 from launcher.install import accelerate
-from launcher.install.findings import CHECK_LIMIT_S, FAILED, FELL_BACK, OK, Check, ProofError, Report, death
+from launcher.install.findings import (
+    CHECK_LIMIT_S, FAILED, FELL_BACK, OK, SKIPPED, TITLES, Check, ProofError, Report, death,
+)  # fmt: skip
 from launcher.install.probe import BEGIN, LAUNCHED, RESULT
 from launcher.paths import COMMAND
 
