@@ -194,12 +194,12 @@ def events():
         yield 0.1, StepEvent(state=StepState.DONE, **about)
 
 
-def _progress():
+def _progress(slowness=1.0):
     from launcher.ui.progress import install_progress
 
     with install_progress() as take:
         for pause, event in events():
-            time.sleep(pause)
+            time.sleep(pause * slowness)
             take(event)
 
 
