@@ -9,13 +9,14 @@ import hashlib
 import os
 import stat
 import struct
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from launcher.errors import InstallError
 from launcher.files import BLOCK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from launcher.install.pins import SourcePin
@@ -40,14 +41,17 @@ def blob_id(path: Path, *, unix_line_ends: bool = False) -> str:
     return digest.hexdigest()
 
 
-def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below a folder, with its path in it (`a/b.py`). Links to folders are not followed."""
+def files_in(folder: Path, besides: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+    """Every file below a folder, with its path in it (`a/b.py`). Links to folders are not followed.
+
+    `besides` are patterns of further names to pass over, at any depth.
+    """
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name in IGNORED:
+        if entry.name in IGNORED or any(fnmatch(entry.name, pattern) for pattern in besides):
             continue
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False) and not is_link(path):
-            yield from ((f"{entry.name}/{name}", below) for name, below in files_in(path))
+            yield from ((f"{entry.name}/{name}", below) for name, below in files_in(path, besides))
         else:
             yield entry.name, path
 
@@ -121,15 +125,15 @@ def compare(
     return words
 
 
-def only_line_ends(folder: Path, wanted: Mapping[str, str], changes: list[str]) -> bool:
-    """Are these changes all of one kind, LF made to CR LF? So git writes files on Windows (`core.autocrlf`)."""
+def has_windows_ends(path: Path, wanted: str | None) -> bool:
+    """Is a file the wanted one but for CR LF in place of LF? So git writes on Windows (`core.autocrlf`)."""
+    return path.is_file() and blob_id(path, unix_line_ends=True) == wanted
+
+
+def only_line_ends(folder: Path, wanted: Mapping[str, str], changes: Iterable[str]) -> bool:
+    """Are these changes (as `compare` words them) all of that one kind?"""
     names = [words.removeprefix("changed ") for words in changes]
-    return bool(changes) and all(
-        words.startswith("changed ")
-        and (folder / name).is_file()
-        and blob_id(folder / name, unix_line_ends=True) == wanted.get(name)
-        for words, name in zip(changes, names, strict=True)
-    )
+    return bool(names) and all(has_windows_ends(folder / name, wanted.get(name)) for name in names)
 
 
 def listing_of(checkout: Path, pin: SourcePin) -> dict[str, str] | None:
