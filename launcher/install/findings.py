@@ -31,6 +31,17 @@ TITLES = {
     "vision": "Operators of torchvision",
     "tokenizers": "Tokenizers",
 }
+# What is tried when a package of that name is planned; in this order, cheap things first.
+CHECKS_OF = {
+    "torch": ("torch", "card", "bf16", "fp8", "sdpa"),
+    "safetensors": ("fp8_file",),
+    "xformers": ("xformers",),
+    "bitsandbytes": ("optimizer",),
+    "numpy": ("arrays",),
+    "opencv-python": ("images",),
+    "opencv-python-headless": ("images",),
+    "torchvision": ("vision",),
+}
 CRASHES = {  # codes of processes that Windows ended
     0xC0000005: "access violation",
     0xC000001D: "illegal instruction: this processor is too old for the build",

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import InstallError, LauncherError
 from launcher.install import accelerate
 from launcher.install.findings import (
-    CHECK_LIMIT_S, FAILED, FELL_BACK, OK, SKIPPED, TITLES, Check, ProofError, Report, death,
-)  # fmt: skip
+    CHECK_LIMIT_S,
+    CHECKS_OF,
+    FAILED,
+    FELL_BACK,
+    OK,
+    SKIPPED,
+    TITLES,
+    Check,
+    ProofError,
+    Report,
+    death,
+)
 from launcher.install.probe import BEGIN, LAUNCHED, RESULT
 from launcher.paths import COMMAND
 
@@ -28,17 +38,6 @@ CARD_FIX = (
     f"`{COMMAND} doctor` tells which torch build fits the card."
 )
 OPTION = "--fp8_base"  # every trainer that we install must know it
-# What is tried when a package of that name is planned; in this order, cheap things first.
-CHECKS_OF = {
-    "torch": ("torch", "card", "bf16", "fp8", "sdpa"),
-    "safetensors": ("fp8_file",),
-    "xformers": ("xformers",),
-    "bitsandbytes": ("optimizer",),
-    "numpy": ("arrays",),
-    "opencv-python": ("images",),
-    "opencv-python-headless": ("images",),
-    "torchvision": ("vision",),
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,8 +215,8 @@ class Proof:
         got = json.loads(told.removeprefix(LAUNCHED))
         precision, cpu = got.get("ACCELERATE_MIXED_PRECISION"), str(got.get("ACCELERATE_USE_CPU"))
         if precision != "fp16" or cpu.lower() != "false":
-            detail = f"it handed down mixed precision {precision} instead of fp16, CPU only: {cpu}"
-            return Check(title=title, state=FAILED, detail=detail)
+            words = f"it handed down mixed precision {precision} instead of fp16, CPU only: {cpu}"
+            return Check(title=title, state=FAILED, detail=words)
         return Check(title=title, value=f"{self.pins.accelerate} with {config.name}, precision as asked for")
 
     def _call(self, argv: Sequence[str]) -> tuple[str, str]:
