@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from launcher.errors import EXIT_BUG, EXIT_INTERRUPTED, LauncherError
+from launcher.errors import EXIT_BUG, EXIT_INTERRUPTED, InstallError, LauncherError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,6 +26,11 @@ def _bounded(argv: list[str]) -> int:
     paths = find_paths()
     try:
         return execute(argv, paths)
+    except InstallError as error:
+        from launcher.commands.setup import show_failure
+
+        show_failure(error)  # with the raw log one key away
+        return error.exit_code
     except LauncherError as error:
         from launcher.ui.console import show_error
 

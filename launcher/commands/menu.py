@@ -26,9 +26,9 @@ def menu(paths: Paths) -> int:
         try:
             carry_out(paths, action)
         except LauncherError as error:
-            from launcher.ui import console
+            from launcher.commands.setup import show_failure
 
-            console.show_error(error)
+            show_failure(error)
         except KeyboardInterrupt:  # one level back, as in every prompt
             continue
 
@@ -55,6 +55,7 @@ def look(paths: Paths) -> MenuView:
         live=tuple(record for record in records if record.status.is_live),
         resumable=tuple(record for record in records if record.status.is_resumable and not record.resumed_by),
         recent=tuple(records),
+        has_environments=True,
     )
 
 
@@ -68,19 +69,27 @@ def carry_out(paths: Paths, action: MenuAction) -> None:
     elif action.kind == "history":
         _history(paths)
         return
+    elif action.kind == "environments":
+        _environments(paths)
+        return
     else:
         from launcher.cli import execute
 
         execute(words_of(action), paths)
-    if action.kind != "install":
-        prompts.pause_for_enter()
+    prompts.pause_for_enter()
 
 
 def words_of(action: MenuAction) -> list[str]:
     """The command line that does the same as an entry of the menu."""
     run = [action.run] if action.run else []
+    trainer = [action.trainer] if action.trainer else []
     words = {
-        "install": ["install"],
+        "install": ["install", *trainer],
+        "repair": ["repair", *trainer],
+        "update": ["update", *trainer],
+        "rollback": ["rollback", *trainer],
+        "uninstall": ["uninstall", *trainer],
+        "shortcut": ["shortcut"],
         "demo": ["demo"],
         "resume": ["resume", *run],
         "watch": ["watch", *run],
@@ -108,6 +117,27 @@ def _train(paths: Paths) -> bool:
     common.check(paths, plan, force=False, yes=False)
     common.follow(paths, common.launch(paths, plan))
     return True
+
+
+def _environments(paths: Paths) -> None:
+    from launcher.install import trainer_ready
+    from launcher.install.pins import load_pins
+    from launcher.install.proof import outdated
+    from launcher.install.upkeep import has_earlier, known, standing
+    from launcher.ui.install_menu import Environment, pick_environment
+
+    made = standing(paths)
+    chosen = pick_environment(
+        [
+            Environment(
+                trainer=name, title=load_pins(paths, name).title, not_ready=trainer_ready(paths, name),
+                is_made=name in made, has_previous=has_earlier(paths, name), update=outdated(paths, name) or "",
+            )
+            for name in known(paths)
+        ]
+    )  # fmt: skip
+    if chosen is not None:
+        carry_out(paths, chosen)
 
 
 def _history(paths: Paths) -> None:
