@@ -12,13 +12,14 @@ import os
 import sys
 
 if sys.version_info < (3, 10):
-    sys.stderr.write(
-        "This needs Python 3.10 or newer, but it was started with Python %d.%d (%s): "
-        "install a newer Python, then run it with that one, for example: python3.12 setup_env.py\n"
-        % (sys.version_info[0], sys.version_info[1], sys.executable)
-    )
+    if sys.stderr:  # pythonw has none
+        sys.stderr.write(
+            "This needs Python 3.10 or newer, but it was started with Python %d.%d (%s): "
+            "install a newer Python, then run it with that one, for example: python3.12 setup_env.py\n"
+            % (sys.version_info[0], sys.version_info[1], sys.executable)
+        )
     if (
-        os.name == "nt" and len(sys.argv) == 1 and sys.stdin.isatty()
+        os.name == "nt" and len(sys.argv) == 1 and sys.stdin and sys.stdin.isatty()
     ):  # a double-click: its window would close
         sys.stderr.write("Press Enter to close this window.\n")
         sys.stdin.readline()
@@ -27,6 +28,12 @@ if sys.version_info < (3, 10):
 SCRIPT = os.path.realpath(__file__)
 # `launcher` comes from beside this file, whatever the current folder.
 sys.path.insert(0, os.path.dirname(SCRIPT))  # noqa: PTH120  (pathlib would cost the fast path more than all the rest)
+
+if os.name == "nt" and sys.stdout is None:  # pythonw: there is no window to talk in
+    from launcher.install.window import ensure_console
+
+    if ensure_console():
+        sys.exit(1)
 
 from launcher.install import entry  # noqa: E402  (below the guard: older Pythons cannot even parse it)
 

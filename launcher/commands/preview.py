@@ -140,16 +140,24 @@ def _decisions(intent: Intent) -> Iterator[Decision]:
 
 
 def _wheels(intent: Intent, commands: Commands) -> tuple[list[Wheel], list[Problem]]:
+    from launcher.install.tasks import searching
     from launcher.install.wheels import find_wheels
 
+    said: list[Problem] = []
+
+    def hear(words: str, /, *, keep: bool = False, done: int | None = None, total: int | None = None) -> None:
+        del done, total
+        if keep:  # another build than planned
+            said.append(Problem(severity=Severity.WARNING, what=words))
+
     try:
-        return find_wheels(
-            intent.choice.torch_set, intent.interpreter.version, commands.settings, folder=intent.paths.wheels,
-            tell=lambda *_args, **_words: None, may_fetch=False,
-        ), []  # fmt: skip
+        found = find_wheels(
+            intent.choice.torch_set, intent.interpreter.version, searching(intent.paths, commands),
+            folder=intent.paths.wheels, tell=hear, may_fetch=False,
+        )  # fmt: skip
     except LauncherError as error:
-        problem = Problem(severity=Severity.WARNING, what=error.what, why=error.why, fix=error.fix)
-        return [], [problem]
+        return [], [Problem(severity=Severity.WARNING, what=error.what, why=error.why, fix=error.fix)]
+    return found, said
 
 
 def _downloads(intent: Intent, wheels: list[Wheel]) -> Iterator[Download]:

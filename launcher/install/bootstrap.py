@@ -17,7 +17,7 @@ from launcher.errors import EXIT_INTERRUPTED, InstallError, LauncherError
 from launcher.files import write_atomic
 from launcher.install import marker
 from launcher.install.commands import Commands, Log
-from launcher.install.index import PipSettings, read_pip_settings
+from launcher.install.index import PipSettings, base_python, read_pip_settings
 from launcher.install.remedy import find_remedy, missing_parts
 from launcher.install.steps import Step, StepEvent, StepState, run_steps
 from launcher.install.turn import take_turn
@@ -90,8 +90,7 @@ def _set_up(root: Path, log: Log) -> int:
         started = time.monotonic()
         print(f"Setting up the launcher in {root} (only this once, about a minute).", flush=True)
         commands = Commands(settings=PipSettings(), cache=cache, log=log, lock=handle)
-        base = Path(getattr(sys, "_base_executable", None) or sys.executable)
-        place = Place(root=root, python=base, commands=commands)
+        place = Place(root=root, python=base_python(), commands=commands)
         run_steps(steps(place), journal=cache / "setup.jsonl", report=Display().show)
         print(f"Ready after {time.monotonic() - started:.0f} s.\n", flush=True)
     return 0

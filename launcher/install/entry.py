@@ -53,6 +53,5 @@ def _hand_over(root: str, script: str, words: "list[str]") -> int:
     from launcher.process import attach
 
     code = attach(argv, env=dict.fromkeys(FOREIGN))
-    if code:
-        hold(is_double_click=not words)
+    hold(is_double_click=not words, code=code)
     return code

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import LauncherError
 from launcher.install.places import as_url, local_path
 from launcher.install.secret import secrets_in
+from launcher.install.window import console_python
 from launcher.process import run
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class PipSettings:
 
 def base_python() -> Path:
     """The Python that the launcher's own environment was made from: its pip configuration counts here too."""
-    return Path(getattr(sys, "_base_executable", None) or sys.executable)
+    return console_python(Path(getattr(sys, "_base_executable", None) or sys.executable))
 
 
 def read_pip_settings(pythons: tuple[Path, ...], *, cwd: Path) -> PipSettings:

@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import InstallError, LauncherError
 from launcher.install import accelerate, generations, packages, proof
+from launcher.install.default_index import with_index
+from launcher.install.engine import find_uv
 from launcher.install.generations import remove
 from launcher.install.pins import exact
 from launcher.install.places import local_path
 from launcher.install.wheels import download_of, find_wheels, require_room
 from launcher.install.wheels import fetch_wheels as fetch
 from launcher.machine import free_disk_mib
+from launcher.paths import venv_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from launcher.install.commands import Commands
     from launcher.install.findings import Report
+    from launcher.install.index import PipSettings
     from launcher.install.job import Job
     from launcher.install.pins import Version
     from launcher.install.steps import Tell
     from launcher.install.wheels import Wheel
+    from launcher.paths import Paths
 
 START_TIMEOUT_S = 60.0
 MIB = 1 << 20
@@ -51,7 +57,6 @@ def no_python(job: Job) -> str | None:
 
 
 def bring_python(job: Job, tell: Tell) -> None:
-    from launcher.install.engine import find_uv
     from launcher.install.interpreter import bring_python as bring
 
     job.python = bring(job.commands, find_uv(job.commands), job.version, job.paths.pythons, tell)
@@ -165,12 +170,19 @@ def no_wheels(job: Job) -> str | None:
 
 def fetch_wheels(job: Job, tell: Tell) -> None:
     """Find the exact builds, tell how much they are, and fetch them: an interrupted download goes on where it stopped."""
-    settings, folder, log = job.commands.settings, job.paths.wheels, job.commands.log
+    settings, folder, log = searching(job.paths, job.commands), job.paths.wheels, job.commands.log
     found = find_wheels(job.torch_set, job.version, settings, folder=folder, tell=tell, log=log)
     tell(f"{', '.join(_names(found))}: {download_of(found).in_words()}", keep=True)
     require_room(found, folder)
     job.remember()
     job.wheels = fetch(found, folder, settings=settings, tell=tell, log=log)
+
+
+def searching(paths: Paths, commands: Commands) -> PipSettings:
+    """The settings for looking through indexes ourselves: with pip's own default index, if the user named none."""
+    return with_index(
+        commands.settings, commands, python=venv_python(paths.launcher_venv), uv=find_uv(commands)
+    )
 
 
 def _names(wheels: Sequence[Wheel]) -> Iterator[str]:

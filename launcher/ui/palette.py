@@ -138,21 +138,8 @@ def _count_colors() -> int:
     if os.environ.get("NO_COLOR"):
         return 0
     if sys.platform == "win32":
-        return 256 if _enable_escapes() else 0
+        from launcher.install.console_mode import enable_escapes
+
+        return 256 if enable_escapes() else 0
     term = os.environ.get("TERM", "")
     return 256 if "256color" in term or os.environ.get("COLORTERM") else 16
-
-
-if sys.platform == "win32":
-
-    def _enable_escapes() -> bool:
-        """Ask the console to understand escape sequences; False on those that never will (before Windows 10)."""
-        import ctypes
-
-        stdout, processed_and_vt = -11, 0x1 | 0x4
-        kernel32 = ctypes.windll.kernel32
-        return bool(kernel32.SetConsoleMode(kernel32.GetStdHandle(stdout), processed_and_vt))
-else:
-
-    def _enable_escapes() -> bool:
-        return True
