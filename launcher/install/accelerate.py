@@ -92,6 +92,8 @@ use_cpu: false
 _MORE = {"0.30.0": "enable_cpu_affinity: false\n"}
 _CRASHES_SINCE = (1, 6)  # the first version seen to; what lies between it and 0.30 was not tried
 
+# The same for Python itself. PYTHONIOENCODING would undo UTF-8, in which Japanese can be printed everywhere.
+PYTHON_VARIABLES = ("PYTHONHOME", "PYTHONIOENCODING", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV")
 # Every name that accelerate 0.25.0, 0.30.0, 1.6.0 or 1.15.0 takes from the environment to decide how to train; a test
 # compares the list with their sources. What a shell, another tool or another launch left there must not come through.
 VARIABLES = (

@@ -106,6 +106,8 @@ def death(code: int, lines: Sequence[str]) -> str:
     """How a process ended that should not have, in words."""
     if any(line.startswith("Timeout (") for line in lines):  # faulthandler's first line
         return f"it did not end within {CHECK_LIMIT_S:.0f} s"
+    if code & 0xFFFFFFFF in CRASHES:
+        return f"it crashed ({CRASHES[code & 0xFFFFFFFF]})"
     if code < 0:
         name = (
             signal.Signals(-code).name
@@ -113,6 +115,4 @@ def death(code: int, lines: Sequence[str]) -> str:
             else f"signal {-code}"
         )
         return f"it crashed ({name}{': perhaps the memory was full' if name == 'SIGKILL' else ''})"
-    if code & 0xFFFFFFFF in CRASHES:
-        return f"it crashed ({CRASHES[code & 0xFFFFFFFF]})"
     return " / ".join(line.strip() for line in lines[-TAIL_LINES:]) or f"it ended with code {code}"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError, LauncherError
 from launcher.files import read_json, write_json
 from launcher.install.accelerate import config_text
-from launcher.install.old_proof import PROBE, parse_answer
 from launcher.paths import venv_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from launcher.install.commands import Commands
     from launcher.install.findings import Report
@@ -21,12 +20,9 @@ if TYPE_CHECKING:
     from launcher.install.steps import Tell
     from launcher.paths import Paths
 
-__all__ = ["PROBE", "parse_answer"]
-
 VERSION = 3
 OLDER = 2  # made by 0.1.0, whose environments had no folder of their own; still good
 CONFIG_OF_OLDER = config_text("")
-ACCELERATE_CONFIG = CONFIG_OF_OLDER  # until trainer.py is rewritten
 MOST_CHANGES = 4  # named one by one; the rest are counted
 
 
@@ -44,14 +40,11 @@ def pins_text(raw: bytes) -> str:
 
 
 def not_ready(paths: Paths, name: str, torch_set: str | None = None) -> str | None:
-    """Why the environment cannot be used (for this torch build), or None. Starts nothing, reads three small files.
+    """Why the environment cannot be used (for this torch build), or None. Starts nothing, reads a few small files.
 
     Newer pins do not make it useless: what was proved stays proved. `outdated` tells what they would change.
     """
-    folder = paths.generation(name)
-    if (reason := not_proved(folder, torch_set)) is not None:
-        return reason
-    return _changed_pins(paths, name, folder)
+    return not_proved(paths.generation(name), torch_set)
 
 
 def not_proved(folder: Path, torch_set: str | None = None) -> str | None:
@@ -64,25 +57,13 @@ def not_proved(folder: Path, torch_set: str | None = None) -> str | None:
         return "its record is damaged"
     config = ready.get("accelerate_config") if ready.get("v") == VERSION else CONFIG_OF_OLDER
     reasons = {
-        "it was made by another version of the launcher": ready.get("v") not in {VERSION, OLDER},
-        f"it has the torch build `{ready.get('torch_set')}`": torch_set not in {None, ready.get("torch_set")},
+        "it was made by another version of the launcher": ready.get("v") not in (VERSION, OLDER),
+        f"it has the torch build `{ready.get('torch_set')}`": torch_set is not None
+        and ready.get("torch_set") != torch_set,
         "its Python is gone": not venv_python(folder / "venv").exists(),
         "its accelerate.yaml is missing or was changed": _read(folder / "accelerate.yaml") != config,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def _changed_pins(paths: Paths, name: str, folder: Path) -> str | None:
-    """As 0.1.0 had it; to be deleted together with `old_proof.py`."""
-    try:
-        ready = read_json(folder / "ready.json")
-    except (InputError, OSError):
-        return None
-    pins = _read(pins_file(paths, name))
-    if not isinstance(ready, dict) or ready.get("v") != OLDER or pins is None:
-        return None
-    changed = ready.get("pins") != pins_text(pins.encode())
-    return "the versions it is planned from have changed" if changed else None
 
 
 def _read(file: Path) -> str | None:
@@ -101,9 +82,10 @@ def outdated(paths: Paths, name: str) -> str | None:
         pins = load_pins(paths, name)
         if not isinstance(ready, dict) or not isinstance(ready.get("versions"), dict):
             return None
-        if ready.get("torch_set") not in pins.sets:
-            return f"the torch build `{ready.get('torch_set')}` is no longer planned for"
-        changes = _changes(ready, pins, pins.sets[ready["torch_set"]])
+        name = str(ready.get("torch_set"))
+        if name not in pins.sets:
+            return f"the torch build `{name}` is no longer planned for"
+        changes = _changes(ready, pins, pins.sets[name])
     except (LauncherError, OSError, ValueError):
         return None
     more = [f"{len(changes) - MOST_CHANGES} more"] if len(changes) > MOST_CHANGES else []
@@ -132,25 +114,12 @@ def _changes(ready: Mapping[str, Any], pins: Pins, torch_set: TorchSet) -> list[
     return changes
 
 
-def forget(paths: Paths, name: str) -> None:
-    marker(paths, name).unlink(missing_ok=True)
-
-
-@overload
-def record(where: Path, pins: Pins, torch_set: str, engine: str, found: Report) -> None: ...
-@overload
-def record(where: Paths, pins: Pins, torch_set: str, engine: str, found: Mapping[str, Any]) -> None: ...
-def record(where: Any, pins: Pins, torch_set: str, engine: str, found: Any) -> None:
-    """Write the marker into the environment's folder: from now on it counts as proved.
-
-    With `Paths` and a mapping: as 0.1.0 had it, until trainer.py is rewritten.
-    """
-    is_old = not isinstance(where, Path)
-    folder = where.generation(pins.name) if is_old else where
+def record(folder: Path, pins: Pins, torch_set: str, engine: str, report: Report) -> None:
+    """Write the marker into the environment's folder: from now on it counts as proved."""
     write_json(
         folder / "ready.json",
         {
-            "v": OLDER if is_old else VERSION,
+            "v": VERSION,
             "trainer": pins.name,
             "torch_set": torch_set,
             "pins": pins.text,
@@ -158,12 +127,11 @@ def record(where: Any, pins: Pins, torch_set: str, engine: str, found: Any) -> N
             "engine": engine,
             "made": round(time.time(), 3),
             "accelerate_config": _read(folder / "accelerate.yaml"),
-            **(found if is_old else found.to_json()),
+            **report.to_json(),
         },
     )
 
 
-@overload
 def probe(
     commands: Commands,
     python: Path,
@@ -173,15 +141,11 @@ def probe(
     *,
     torch_set: TorchSet,
     attention: str,
+    attention_reason: str = "",
     tokenizers: Path | None = None,
     accelerate_config: Path | None = None,
     tell: Tell,
-) -> Report: ...
-@overload
-def probe(commands: Commands, python: Paths, code: Pins, pins: Mapping[str, str]) -> dict[str, Any]: ...
-def probe(  # noqa: D417  (the options are named in the first signature)
-    commands: Any, python: Any, code: Any, pins: Any, planned: Any = None, **options: Any
-) -> Any:
+) -> Report:
     """Try inside the environment what training will need.
 
     Args:
@@ -192,6 +156,7 @@ def probe(  # noqa: D417  (the options are named in the first signature)
         planned: every package and the exact version that it must have.
         torch_set: the build that was installed.
         attention: the wish, `xformers` or `sdpa`.
+        attention_reason: why, if it is already known.
         tokenizers: folder of the tokenizers, to try them; None leaves them out.
         accelerate_config: to be tried with a real launch; None leaves it out.
         tell: hears what is being tried.
@@ -203,20 +168,10 @@ def probe(  # noqa: D417  (the options are named in the first signature)
         ProofError: something that training needs does not work; its `report` has all findings.
         InstallError: the environment does not start at all.
     """
-    if planned is None:
-        from launcher.install import old_proof
-
-        return old_proof.probe(commands, python, code, pins)
     from launcher.install.proving import Proof
 
-    return Proof(commands=commands, python=python, code=code, pins=pins, planned=planned, **options).run()
-
-
-def has_accelerate_config(paths: Paths, name: str) -> bool:
-    """As 0.1.0 had it; see `accelerate.wrong_config`."""
-    return _read(paths.accelerate_config(name)) == ACCELERATE_CONFIG
-
-
-def write_accelerate_config(paths: Paths, name: str) -> None:
-    """As 0.1.0 had it; see `accelerate.write_config`."""
-    paths.accelerate_config(name).write_bytes(ACCELERATE_CONFIG.encode())
+    return Proof(
+        commands=commands, python=python, code=code, pins=pins, planned=planned, torch_set=torch_set,
+        attention=attention, attention_reason=attention_reason, tokenizers=tokenizers,
+        accelerate_config=accelerate_config, tell=tell,
+    ).run()  # fmt: skip

@@ -51,6 +51,7 @@ class Proof:
     planned: Mapping[str, str]
     torch_set: TorchSet
     attention: str
+    attention_reason: str = ""
     tokenizers: Path | None = None
     accelerate_config: Path | None = None
     tell: Tell
@@ -111,7 +112,8 @@ class Proof:
         lines: list[str] = []
 
         def hear(line: str) -> None:
-            lines.append(line)
+            if not line.startswith((BEGIN, RESULT)):
+                lines.append(line)
             if line.startswith(BEGIN) and (name := _parse(line.removeprefix(BEGIN))) in names:
                 begun.append(name)
                 self.tell(f"trying: {TITLES.get(name, name)}")
@@ -247,11 +249,13 @@ class Proof:
     def _attention(self) -> tuple[str, str]:
         answer = self.answers.get("xformers")
         if answer is None:
-            return "sdpa", "this environment has no xformers"
+            return "sdpa", self.attention_reason or "this environment has no xformers"
         if answer["state"] == OK:
             return (
                 self.attention,
-                "xformers was tried and works" if self.attention == "xformers" else "as asked for",
+                "xformers was tried and works"
+                if self.attention == "xformers"
+                else self.attention_reason or "as asked for",
             )
         return "sdpa", f"xformers: {answer['detail']}"
 
@@ -281,7 +285,7 @@ def environment() -> dict[str, str | None]:
         "XFORMERS_FORCE_DISABLE_TRITON": "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_MODULE_LOADING": "LAZY",
-        **dict.fromkeys(("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", *accelerate.VARIABLES)),
+        **dict.fromkeys((*accelerate.PYTHON_VARIABLES, *accelerate.VARIABLES)),
     }
 
 

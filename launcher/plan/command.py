@@ -20,7 +20,7 @@ SHIM = PACKAGE / "shim" / "__main__.py"
 LOG_COLUMNS = 200  # rich wraps at 80 in a pipe and tears paths apart
 
 # What a shell, another tool or a user's accelerate configuration may have left: it would change the training.
-REMOVED = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", *accelerate.VARIABLES)
+REMOVED = (*accelerate.PYTHON_VARIABLES, *accelerate.VARIABLES)
 
 
 def make_argv(
