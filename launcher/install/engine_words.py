@@ -31,5 +31,8 @@ def failed(requirements: Sequence[str]) -> str:
 
 
 def complaint(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if "requires" in line or "incompatible" in line]
+    # uv: `The package a requires b, but it's not installed`; pip: `a 1.0 requires b, which is not installed`,
+    # `a 1.0 has requirement b==2, but you have b 3`
+    signs = ("requires", "has requirement", "incompatible", "not supported")
+    lines = [line.strip() for line in output.splitlines() if any(sign in line for sign in signs)]
     return "; ".join(lines[:3]) or "the installed packages do not fit together"

@@ -65,7 +65,7 @@ class Offers:
         fitting = [build for build in builds if self._fits(build, wanted)]
         if not fitting:
             return _instead(name, wanted, links, builds)
-        best = max(fitting, key=lambda build: self._worth(build, wanted))
+        best = max(fitting, key=self._worth)
         return Offer(name=name, version=best.version, link=best.link, source=source)
 
     def requirements(self, offer: Offer) -> tuple[str, ...] | None:
@@ -102,17 +102,15 @@ class Offers:
             raise InstallError(f"it cannot be read: {error.strerror or error}") from error
 
     def _fits(self, build: _Build, wanted: SpecifierSet) -> bool:
-        is_right = wanted.contains(build.version, prereleases=_names_prerelease(wanted))
+        is_right = _is_wanted(build.version, wanted)
         is_ours = self.target.rank(build.tags) is not None and self.target.allows(build.link.requires_python)
         # A withdrawn file is taken by those who ask for exactly it (PEP 592), as pip does.
         is_meant = not build.link.is_yanked or any(each.operator == "==" for each in wanted)
         return is_right and is_ours and is_meant
 
-    def _worth(self, build: _Build, wanted: SpecifierSet) -> tuple[bool, bool, Version, int, tuple[int, str]]:
-        """Exactly what is written before another build of it (`==2.13.0` takes `2.13.0+cpu` too), then the newest."""
-        is_written = any(each.version == str(build.version) for each in wanted)
-        rank = self.target.rank(build.tags) or 0
-        return not build.link.is_yanked, is_written, build.version, -rank, build.number
+    def _worth(self, build: _Build) -> tuple[bool, Version, int, tuple[int, str]]:
+        """The newest, then the one made most exactly for this Python and system."""
+        return not build.link.is_yanked, build.version, -(self.target.rank(build.tags) or 0), build.number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,15 +133,17 @@ def _build(link: Link) -> _Build | None:
     return _Build(link=link, version=version, tags=tags, number=number or (0, ""))
 
 
-def _names_prerelease(wanted: SpecifierSet) -> bool:
-    return bool(wanted.prereleases)
+def _is_wanted(version: Version, wanted: SpecifierSet) -> bool:
+    """A build with a tag (`2.5.1+cu121`) only where it is named: `==2.5.1` would take it, and mix channels with it."""
+    is_named = version.local is None or any("+" in each.version for each in wanted)
+    return is_named and wanted.contains(version, prereleases=bool(wanted.prereleases))
 
 
 def _instead(name: str, wanted: SpecifierSet, links: list[Link], builds: list[_Build]) -> str:
     """What a source has in place of what was wanted."""
     if not links:
         return f"has no {name}"
-    right = [build for build in builds if wanted.contains(build.version, prereleases=True)]
+    right = [build for build in builds if _is_wanted(build.version, wanted)]
     if right:
         newest = max(build.version for build in right)
         whom = sorted({_for_whom(build.tags) for build in right if build.version == newest})

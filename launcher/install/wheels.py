@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from launcher.install.commands import Log
     from launcher.install.index import PipSettings
-    from launcher.install.offers import Offer
+    from launcher.install.offers import Offer, Source
     from launcher.install.pins import Platform, TorchSet, Version
     from launcher.install.steps import Tell
 
@@ -107,10 +107,23 @@ def find_wheels(
             log.write(f"{error.what}\n{error.why}")
         elsewhere = replace(closure, untagged=[*own, *configured])
         found = elsewhere.of(dict(map(exact, torch_set.fallback)))
+    for words in _strangers(found, index, configured):
+        tell(words, keep=True)
     wheels = _with_sizes([_wheel(offer) for offer in found], settings)
     if log:
         log.write("\n".join(f"{wheel.name} {wheel.version}: {wheel.file_name} from {wheel.source}" for wheel in wheels))  # fmt: skip
     return wheels
+
+
+def _strangers(found: Sequence[Offer], index: Sequence[Source], configured: Sequence[Source]) -> list[str]:
+    """Packages without a tag from elsewhere than the set's index: they may be built for another CUDA."""
+    if not any(offer.source in index for offer in found):
+        return []
+    odd = [offer for offer in found if offer.name == "xformers" and offer.source in configured]
+    return [
+        f"{offer.name} {offer.version} is not on {index[0].title}; it comes from {offer.source.title}"
+        for offer in odd
+    ]
 
 
 def _wheel(offer: Offer) -> Wheel:
