@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from packaging.markers import Marker  # noqa: E402
 from uv import find_uv_bin  # noqa: E402
 
 from launcher.errors import LauncherError  # noqa: E402
 from launcher.install.index import base_python, read_pip_settings, uv_environment, uv_flags  # noqa: E402
-from launcher.install.lock import lines  # noqa: E402
+from launcher.install.lock import environment, lines  # noqa: E402
 from launcher.install.pins import Pins, Platform, TorchSet, Version, load_pins, loads, normalize  # noqa: E402
 from launcher.paths import Paths  # noqa: E402
 from launcher.process import Finished, run  # noqa: E402
@@ -130,7 +131,8 @@ def write(
     index = next(iter(builds.values())).index
     is_reached = bool(index) and reaches(index)
     torch = [line for key, build in builds.items() for line in _torch(key, build, with_tag=is_reached)]
-    kept = without_family(resolve([*torch, *wanted], builds, index if is_reached else None, sdists))
+    answer = resolve([*torch, *wanted], builds, index if is_reached else None, sdists)
+    kept = simplify(without_family(answer), builds)
     target.parent.mkdir(exist_ok=True)
     target.write_bytes((header(name, target, builds, is_reached=is_reached) + kept).encode())
     print(f"{target.name}: {len(lines(kept))} lines", flush=True)
@@ -198,6 +200,19 @@ def without_family(text: str) -> str:
     """The lock without torch's family: those come with the torch build. Hashes stay with their package."""
     blocks = re.split(r"(?m)^(?=[A-Za-z0-9])", text)
     return "".join(block for block in blocks if block.strip() and not FAMILY.match(_name(block)))
+
+
+def simplify(text: str, builds: Mapping[str, TorchSet]) -> str:
+    """Drop a marker that holds wherever the lock is for: uv repeats all of those places in every line."""
+    places = [
+        environment(python, *key.split("-")) for key, build in builds.items() for python in _span(build)
+    ]
+
+    def shorter(match: re.Match[str]) -> str:
+        holds = all(Marker(match["marker"]).evaluate(place) for place in places)
+        return match["pin"] if holds else match[0]
+
+    return re.sub(r"(?m)^(?P<pin>[A-Za-z0-9]\S*) ; (?P<marker>.*?)(?= \\$)", shorter, text)
 
 
 def header(name: str, target: Path, builds: Mapping[str, TorchSet], *, is_reached: bool) -> str:
