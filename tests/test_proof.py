@@ -438,8 +438,9 @@ def test_other_torch_build_is_not_this_one(proved):
 def test_environment_of_0_1_0_stays_good(proved):
     """Its marker said less, and its configuration was the one form."""
     accelerate.write_config(proved.paths.accelerate_config("tiny"), "0.25.0")
-    edit(proved, v=2, accelerate_config=None)
+    edit(proved, v=2, accelerate_config=None, versions={"tinytorch": "1.0+cpu"})
     assert proof.not_ready(proved.paths, "tiny") is None
+    assert proof.outdated(proved.paths, "tiny") is None  # it did not record everything: that is no change
     accelerate.write_config(proved.paths.accelerate_config("tiny"), "0.30.0")
     assert "accelerate.yaml" in proof.not_ready(proved.paths, "tiny")
 

@@ -107,6 +107,8 @@ def _changes(ready: Mapping[str, Any], pins: Pins, torch_set: TorchSet) -> list[
         **pins.locked(torch_set.name, (major, minor)),
     }.items():
         found = present.get(package)
+        if found is None and ready.get("v") == OLDER:
+            continue  # it recorded only what the pins named themselves
         if found not in {version, others.get(package, version)} and not (
             package == "xformers" and found is None
         ):
