@@ -88,10 +88,14 @@ def test_only_two_are_kept(place):
 
 def test_what_somebody_changed_stays(place):
     numbers = [build(place, {"n": n}) for n in range(3)]
+    code = place.generation(NAME, numbers[0]) / "code"
+    code.mkdir()
+    (code / "train.py").write_text("mine")
     words = generations.prune(place, NAME, lambda folder: "mine" if folder.name == numbers[0] else None)
     assert len(words) == 1
     assert "mine" in words[0]
-    assert place.generation(NAME, numbers[0]).exists()
+    assert (code / "train.py").read_text() == "mine"
+    assert [part.name for part in code.parent.iterdir()] == ["code"]  # not the gigabytes beside it
 
 
 def test_the_layout_of_the_first_version_goes_after_the_swap(place):

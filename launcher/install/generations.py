@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 GROWING = "growing.json"
 TRASH = ".trash-"
+CODE = "code"
 FIRST_LAYOUT = (
     "venv",
     "accelerate.yaml",
@@ -126,13 +127,23 @@ def remove(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)  # a scanner may hold a file: next time
 
 
+def strip(folder: Path) -> None:
+    """Remove everything of a generation but the trainer's code: gigabytes, and not what the user worked on."""
+    for part in folder.iterdir():
+        if part.name != CODE:
+            remove(part)
+
+
 def _remove_unless_used(folder: Path, why_keep: Callable[[Path], str | None]) -> list[str]:
     if not folder.exists() and not folder.is_symlink():
         return []
-    reason = "a training still runs from it" if find_running_from(folder) else why_keep(folder)
-    if reason:
-        return [f"{folder} stays: {reason}."]
+    if find_running_from(folder):
+        return [f"{folder} stays: a training still runs from it."]
+    reason = why_keep(folder)
     try:
+        if reason:
+            strip(folder)
+            return [f"{folder / CODE} stays: {reason}."]
         remove(folder)
     except OSError as error:  # Windows: in use by something that we do not see
         return [f"{folder} stays: {error.strerror or error}."]

@@ -126,6 +126,7 @@ def record(folder: Path, pins: Pins, torch_set: str, engine: str, report: Report
             "torch_set": torch_set,
             "pins": pins.text,
             "commit": pins.source.commit if pins.source else None,
+            "tree": pins.source.tree if pins.source else None,
             "engine": engine,
             "made": round(time.time(), 3),
             "accelerate_config": _read(folder / "accelerate.yaml"),

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from launcher.install.generations import TRASH, remove
+from launcher.install.generations import TRASH, remove, strip
 from launcher.process import find_running_from
 
 if TYPE_CHECKING:
@@ -59,19 +59,30 @@ def uninstall(
     wanted += shared(paths) if with_shared else []
     removed, kept, freed = [], [], 0
     for path in wanted:
-        reason = "something still runs from it" if find_running_from(path) else why_keep(path)
         size = size_of(path)
-        if reason is None:
-            try:
-                remove(path)
-            except OSError as error:
-                reason = error.strerror or str(error)
+        try:
+            reason = _take_away(path, why_keep)
+        except OSError as error:
+            reason = error.strerror or str(error)
         if reason is None:
             removed.append(path)
             freed += size
         else:
             kept.append(f"{path} stays: {reason}.")
+            freed += size - size_of(path)
     return Removal(removed=tuple(removed), freed_bytes=freed, kept=tuple(kept))
+
+
+def _take_away(path: Path, why_keep: Callable[[Path], str | None]) -> str | None:
+    """Remove it, or say why it stays; of a generation whose code somebody changed only the code stays."""
+    if find_running_from(path):
+        return "something still runs from it"
+    reason = why_keep(path)
+    if reason is None:
+        remove(path)
+    elif path.is_dir():
+        strip(path)
+    return reason
 
 
 def close(folder: Path) -> str | None:

@@ -90,11 +90,17 @@ def _build(
     began = time.monotonic()
     intent = decide(paths, name, wish, make_commands(paths, log, handle))
     _forget_damage(intent)
+    changed = upkeep.precious(paths, name, paths.generation(name))
     job = begin(intent, make_commands(paths, log, handle))
     run_steps(steps(job), journal=paths.trainer(name) / "install.jsonl", report=report)
+    kept = generations.prune(paths, name, partial(upkeep.precious, paths, name))
+    if changed and (before := generations.before(paths, name)):
+        kept.append(
+            f"{paths.generation(name, before) / 'code'} holds your changes; the new environment does not: {changed}."
+        )
     return Outcome(
         changed=True, folder=job.folder, report=job.report, seconds=time.monotonic() - began,
-        kept=tuple(generations.prune(paths, name, partial(upkeep.precious, paths, name))), log=log.path,
+        kept=tuple(kept), log=log.path,
     )  # fmt: skip
 
 

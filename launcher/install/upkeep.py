@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TABLE = "torch-sets"  # beside the trainers' pins lies the table of torch builds
 WAIT_S = 10.0
+MOST_NAMED = 6  # files of the trainer that somebody changed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,6 @@ def differences(paths: Paths, name: str) -> list[Difference]:
     if not found and (reason := proof.not_proved(folder)) is not None:
         found.append(Difference(what=reason))
     venv = folder / "venv"
-    found += [Difference(what=f"{damage.name}: {damage.reason}") for damage in packages.broken(venv)]
     found += [Difference(what=words) for words in packages.differences(venv, ready.get("versions") or {})]
     return [*found, *_code(paths, name)]
 
@@ -94,8 +94,14 @@ def changed_code(paths: Paths, name: str, folder: Path) -> str | None:
         return None
     from launcher.install.source import state_of
 
-    ready = _record(folder)
-    return state_of(folder / "code", replace(pin, tree=str(ready.get("tree") or pin.tree))).reason
+    pin = replace(pin, tree=str(_record(folder).get("tree") or pin.tree))
+    state = state_of(folder / "code", pin, reference=paths.sources / pin.tree)
+    return None if state.reason is None else f"{state.reason}: {_listed(state.changes)}".removesuffix(": ")
+
+
+def _listed(changes: Sequence[str]) -> str:
+    more = [f"{len(changes) - MOST_NAMED} more"] if len(changes) > MOST_NAMED else []
+    return ", ".join([*changes[:MOST_NAMED], *more])
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -162,8 +168,7 @@ def uninstall(paths: Paths, names: Sequence[str], *, with_shared: bool) -> Remov
 
 def precious(paths: Paths, name: str, folder: Path) -> str | None:
     """Why a generation must not be removed: somebody worked on the trainer's code in it."""
-    reason = changed_code(paths, name, folder)
-    return f"its code was changed ({reason})" if reason else None
+    return changed_code(paths, name, folder) if folder.is_dir() and not folder.is_symlink() else None
 
 
 def turn(paths: Paths, name: str) -> AbstractContextManager[int]:
