@@ -22,8 +22,10 @@ def safe_home(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch):
-    """In this process only loopback can be reached."""
+def no_network(monkeypatch, request):
+    """In this process only loopback can be reached, but for tests that are asked for by environment variables."""
+    if request.node.get_closest_marker("network"):
+        return
     connect = socket.socket.connect
 
     def guarded(self, address):

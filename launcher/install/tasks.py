@@ -253,7 +253,7 @@ def _probe(job: Job, tell: Tell) -> Report:
     planned = job.planned()
     return proof.probe(
         job.commands, job.venv_python, job.code, job.pins, planned, torch_set=job.torch_set,
-        attention=job.attention, tokenizers=job.paths.tokenizers if job.pins.source else None,
+        attention=job.attention, attention_reason=job.attention_reason, tokenizers=job.paths.tokenizers if job.pins.source else None,
         accelerate_config=job.folder / "accelerate.yaml" if "accelerate" in planned else None, tell=tell,
     )  # fmt: skip
 

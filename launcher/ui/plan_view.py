@@ -141,10 +141,10 @@ def _technical(plan: Plan) -> RenderableType:
     """Command and environment: for those who want to see them, quiet for the others."""
     table = grid({"no_wrap": True, "style": "muted", "min_width": 10}, {"overflow": "fold", "style": "muted"})
     table.add_row("command", clean(show_command(list(plan.argv))))
-    changes = [
-        f"{name}={value}" if value is not None else f"{name} removed" for name, value in plan.env.items()
-    ]
+    changes = [f"{name}={value}" for name, value in plan.env.items() if value is not None]
     table.add_row("variables", lines_of("\n".join(changes)))
+    removed = [name for name, value in plan.env.items() if value is None]
+    table.add_row("removed", lines_of(", ".join(removed)))
     return table
 
 
