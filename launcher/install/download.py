@@ -200,6 +200,8 @@ class Download:
         if self.total is not None and part.size < self.total:
             cut = ConnectionError(f"it was cut after {part.size} of {self.total} bytes")
             raise from_exception(self.what, cut, answer.url)
+        if self.total is None and part.size == 0:  # also what a cut within the headers looks like
+            raise from_exception(self.what, ConnectionError("it was cut before the first byte"), answer.url)
         self._tell(f"Downloading {self.remote.name}", always=True)
 
     def watch(self) -> None:

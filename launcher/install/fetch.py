@@ -12,10 +12,9 @@ from launcher.errors import InstallError, LauncherError
 from launcher.files import lock
 from launcher.install.download import Download, Patience, Remote, problem_of
 from launcher.install.part import Part, disk_error
-from launcher.install.places import local_path
 from launcher.install.secret import redact
 from launcher.install.trouble import WebError
-from launcher.install.web import Page, read_page, size_of
+from launcher.install.web import Page, on_this_computer, read_page, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,9 +58,9 @@ def fetch(
         WebError: no connection, or the server refuses (what has come stays).
         InstallError: the file is not the right one (nothing of it stays), or the drive is full.
     """
-    place = local_path(remote.url)
+    place = on_this_computer(remote.url, f"{remote.name} could not be downloaded.")
     if place is not None:
-        return _in_place(place.expanduser(), remote)
+        return _in_place(place, remote)
     if not remote.name or set(remote.name) & set('/\\:\0"*?<>|') or remote.name.startswith("."):
         raise InstallError(f"`{redact(remote.name)}` is not a name for a file.", where=redact(remote.url))
     target = folder / remote.name

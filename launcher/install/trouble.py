@@ -54,9 +54,17 @@ class WebError(InstallError):
         self.wait_s = wait_s
 
 
+def host_of(url: str) -> str:
+    """The server's name, for a sentence; the address itself where it has none."""
+    try:
+        return urlsplit(url).hostname or redact(url)
+    except ValueError:
+        return redact(url)
+
+
 def from_status(what: str, code: int, headers: Mapping[str, str], url: str) -> WebError:
     """The error for an answer that is not the file."""
-    host = urlsplit(url).hostname or url
+    host = host_of(url)
     says, fix = REFUSALS.get(code, ("", ""))
     if not says:
         is_theirs = code >= 500 or code in PASSING
@@ -73,7 +81,7 @@ def from_exception(what: str, error: BaseException, url: str) -> WebError:
     """The error for a connection that could not be made, or broke."""
     if isinstance(error, URLError) and isinstance(error.reason, BaseException):
         error = error.reason
-    host = urlsplit(url).hostname or url
+    host = host_of(url)
     why, fix, passes = _in_words(error, host)
     return WebError(what, why=redact(why), fix=fix, where=redact(url), passes=passes)
 

@@ -18,7 +18,7 @@ from launcher.errors import InstallError
 from launcher.install.opener import authorization, make_opener
 from launcher.install.places import as_url, local_path
 from launcher.install.secret import redact
-from launcher.install.trouble import WebError, from_exception, from_status
+from launcher.install.trouble import WebError, from_exception, from_status, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,9 +117,7 @@ def open_url(
             return Answer(response, url)
         response.close()
         url, sent = _redirected(url, place, sent, what)
-    raise WebError(
-        what, why=f"{urlsplit(url).hostname} sends us from one address to the next.", where=redact(url)
-    )
+    raise WebError(what, why=f"{host_of(url)} sends us from one address to the next.", where=redact(url))
 
 
 def _redirected(url: str, place: str, sent: dict[str, str], what: str) -> tuple[str, dict[str, str]]:
@@ -150,6 +148,19 @@ def _redirected(url: str, place: str, sent: dict[str, str], what: str) -> tuple[
     return target, {name: value for name, value in sent.items() if name.lower() not in PRIVATE}
 
 
+def on_this_computer(url: str, what: str) -> Path | None:
+    """The file that an address means, if it is not one of the web.
+
+    Raises:
+        WebError: it is no address at all.
+    """
+    try:
+        place = local_path(url)
+    except ValueError as error:
+        raise from_exception(what, error, url) from error
+    return place.expanduser() if place is not None else None
+
+
 def read_page(
     url: str,
     *,
@@ -164,7 +175,7 @@ def read_page(
         WebError: it cannot be had (`code` tells a missing one), or is larger than `limit` bytes.
     """
     what = "A page of the package index cannot be read."
-    place = local_path(url)
+    place = on_this_computer(url, what)
     if place is not None:
         return _local_page(place, what)
     sent = {"Accept-Encoding": "gzip", **(headers or {})}
@@ -204,7 +215,6 @@ def _read(answer: Answer, limit: int, what: str) -> Page:
 
 
 def _local_page(place: Path, what: str) -> Page:
-    place = place.expanduser()
     place = place / "index.html" if place.is_dir() else place
     try:
         return Page(url=as_url(str(place)), body=place.read_bytes(), content_type="text/html")
@@ -217,8 +227,8 @@ def _local_page(place: Path, what: str) -> Page:
 
 def size_of(url: str, *, settings: PipSettings) -> int | None:
     """Bytes of a file, from its headers; None when the server does not tell or cannot be asked: it is a courtesy."""
-    place = local_path(url)
     try:
+        place = on_this_computer(url, "")
         if place is not None:
             return place.stat().st_size
         # Some servers refuse HEAD; of a GET only the headers are read.
