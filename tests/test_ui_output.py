@@ -192,7 +192,8 @@ def test_plan_shows_everything():
         "bf16",
         "capability 8.6",
         "PYTHONUTF8=1",
-        "PYTHONHOME removed",
+        "removed",
+        "PYTHONHOME",
         "8-bit AdamW",
         "accelerate",
     ):
