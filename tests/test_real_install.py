@@ -8,6 +8,7 @@ and an index (pip's configured one) that has torch. Without them it skips, sayin
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -125,8 +126,9 @@ def test_killed_at_random_moments(place):
     print(f"{KILLS} kills, {sum(stopped_in)} of them left a half-made environment behind")
 
 
-def test_a_wrong_tree_is_refused(place, tmp_path):
-    """The other trainer's code is code too, but not the pinned one."""
+def test_a_wrong_tree_is_refused(place):
+    """The other trainer's code is code too, but not the pinned one. (A verified copy from before would be taken.)"""
+    shutil.rmtree(place.sources, ignore_errors=True)
     with pytest.raises(InstallError) as caught:
         install_trainer(
             place,
