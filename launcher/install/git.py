@@ -79,8 +79,8 @@ class Git:
         finished = self._call(repository, [*fetch, "--depth=1", "source", pin.commit], tell, changes)
         if finished.code and any(sign in finished.output.lower() for sign in REFUSED_ID):
             # Old servers give what a name points to and nothing else; a branch may have moved on.
-            for depth in (["--depth=1"], []):
-                finished = self._call(repository, [*fetch, *depth, "source", pin.ref], tell, changes)
+            for depth in ("--depth=1", "--unshallow"):
+                finished = self._call(repository, [*fetch, depth, "source", pin.ref], tell, changes)
                 if finished.code or self._has(repository, pin):
                     break
         if finished.code:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from enum import Enum
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from launcher.errors import InstallError
@@ -118,6 +119,8 @@ def ensure_source(
             timeout_s=TURN_S,
             busy="Another window is fetching the trainer's code.",
         ):
+            for left in cache.glob(f".{pin.tree}.work-*"):  # of runs that were killed
+                remove_tree(left)
             state = state_of(target, pin, pristine)
             if state.state is SourceState.OK:
                 return
@@ -131,7 +134,7 @@ def ensure_source(
                 errand = Errand(
                     pin=pin, commands=commands, settings=settings, tell=tell, patience=patience,
                     git=find_git(commands, stall_s=stall_s, timeout_s=git_timeout_s),
-                    work=cache / f".{pin.tree}.work",
+                    work=cache / f".{pin.tree}.work-{token_hex(4)}",  # a git that outlived us may still write elsewhere
                 )  # fmt: skip
                 _fetch(errand, pristine, given)
             elif given:
@@ -155,7 +158,6 @@ def _is_whole(folder: Path, pin: SourcePin) -> bool:
 
 def _fetch(errand: Errand, pristine: Path, given: str | None) -> None:
     """The pinned tree into the cache: aside, verified, then renamed."""
-    remove_tree(errand.work)  # of a run that was killed
     errand.work.mkdir(parents=True)
     try:
         if given:
