@@ -23,6 +23,8 @@ MIB = 1 << 20
 CODE_MIB = 12  # v0.10.1 as a zip; the fork is 3
 TOKENIZERS_MIB = 3  # twice vocab.json (0.9) and merges.txt (0.5)
 PYTHON_MIB = 35
+# `UvEngine.look_lock` on Linux with Python 3.11, 2026-11: the wheels of each lock, without the torch family.
+PACKAGES_MIB = {"rehearsal": 48, "sd-scripts": 193, "sd-scripts-fp8": 212}
 NOTES = {
     "sd-scripts": "kohya's trainer, the pinned release: for SDXL LoRAs on an NVIDIA card",
     "sd-scripts-fp8": "the original fp8 fork of January 2024, to reproduce old runs",
@@ -31,13 +33,13 @@ NOTES = {
 
 
 def view_of(intent: Intent, commands: Commands, *, is_full: bool) -> InstallView:
-    """The installation on one page. `is_full` asks the indexes for the true sizes and files, and lists every command."""
+    """The installation on one page, with the sizes that the indexes tell. `is_full` lists every command as well."""
     from launcher.machine import free_disk_mib
     from launcher.ui.console import signs
     from launcher.ui.install_machine import machine_lines
 
     paths, pins, torch_set = intent.paths, intent.pins, intent.choice.torch_set
-    wheels, problems = _wheels(intent, commands) if is_full else ([], [])
+    wheels, problems = _wheels(intent, commands)
     return InstallView(
         title=pins.title,
         folder=str(paths.trainer(pins.name)),
@@ -175,7 +177,9 @@ def _downloads(intent: Intent, wheels: list[Wheel]) -> Iterator[Download]:
         names = ", ".join(torch_set.packages)
         yield Download(what=names, source="the PyTorch index", mib=torch_set.download_mib or None)
     others = len(pins.locked(torch_set.name, intent.interpreter.version))
-    yield Download(what=f"{others} more packages", source="your package index")
+    yield Download(
+        what=f"{others} more packages, about", source="your package index", mib=PACKAGES_MIB.get(pins.name)
+    )
     if pins.source:
         given = intent.wish.source
         yield Download(

@@ -41,6 +41,7 @@ class Choice:
     torch_set: TorchSet
     attention: str  # "xformers" or "sdpa"
     reason: str
+    attention_reason: str = ""  # the part of it that is about the attention
 
 
 def host_of(machine: Machine) -> Host:
@@ -75,7 +76,9 @@ def choose_set(pins: Pins, host: Host, *, wish: str | None, attention: str | Non
     else:
         chosen, reason = _picked(pins, host)
     method, because = _attention(chosen, host, attention)
-    return Choice(torch_set=chosen, attention=method, reason=f"{reason} {because}".strip())
+    return Choice(
+        torch_set=chosen, attention=method, reason=f"{reason} {because}".strip(), attention_reason=because
+    )
 
 
 # --- the wish

@@ -123,7 +123,7 @@ def begin(intent: Intent, commands: Commands) -> Job:
     number = generations.begin(intent.paths, intent.pins.name, intent.key)
     return Job(
         intent=intent, number=number, commands=commands, python=intent.interpreter.path,
-        attention=intent.choice.attention, attention_reason=intent.choice.reason,
+        attention=intent.choice.attention, attention_reason=intent.choice.attention_reason,
     )  # fmt: skip
 
 
