@@ -150,22 +150,26 @@ class Cutter:
         self.received = b""  # of what clients sent
         self._is_closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.05)  # closing it would not wake the thread that waits on it
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self._is_closing.set()
+        self._thread.join()
         self._listener.close()
 
     def _accept(self):
         while not self._is_closing.is_set():
             try:
                 client, _ = self._listener.accept()
-            except OSError:
-                return
+            except TimeoutError:
+                continue
+            client.settimeout(None)
             self.connections += 1
             server = socket.create_connection(("127.0.0.1", self.target))
             threading.Thread(target=self._copy, args=(client, server, None), daemon=True).start()
