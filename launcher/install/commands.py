@@ -28,16 +28,7 @@ CHATTER = (
     "Requirement already",
     "[notice]",
 )  # for the log only
-ADVICE = (  # what the tools print, in lower case, and what to do about it; the first that is found counts
-    (("no space left", "disk quota", "not enough space"), "Make room on this drive, then start this again: it goes on where it stopped."),
-    (("proxy authentication", "407 "), "Give pip the proxy with its name and password: pip config set global.proxy http://NAME:PASSWORD@HOST:PORT"),
-    (("certificate",), "Give pip your network's certificate bundle: pip config set global.cert FILE"),
-    (("401 ", "403 ", "unauthorized", "forbidden"), "The package index refuses the name or password in the pip configuration: pip config list shows where it stands."),
-    (("dns error", "name or service not known", "temporary failure in name resolution", "connection refused", "timed out", "error sending request", "failed to establish a new connection", "network is unreachable"), "Check the network connection (and the proxy, if there is one), then start this again: it goes on where it stopped."),
-    (("hash mismatch", "hashes", "badzipfile", "invalid zip"), "A download was damaged: delete the folder .cache, then start this again."),
-    (("no solution found", "no matching distribution", "was not found"), "The configured package index does not have what is needed: `pip config list` shows which ones are asked."),
-    (("access is denied", "os error 5", "os error 32", "permission denied"), "Close other windows of the launcher and running trainings (a virus scanner may also hold a file), then start this again."),
-)  # fmt: skip
+AGAIN = "Start this again: it goes on where it stopped."  # for what nobody has seen before
 
 
 class Log:
@@ -122,26 +113,28 @@ class Commands:
         return Finished(argv=finished.argv, code=finished.code, output=self.log.clean(finished.output))
 
     def need(self, finished: Finished, what: str) -> Finished:
-        """The same, or why it failed.
+        """The same, or why it failed: in words if the failure is known, else the end of what was said.
 
         Raises:
             InstallError: the command's code is not 0.
         """
+        from launcher.install.explain import explain, without_noise
+
         if finished.code == 0:
             return finished
-        tail = "\n".join(finished.output.strip().splitlines()[-TAIL_LINES:])
-        raise InstallError(
-            what,
-            why=tail or f"{finished.argv[0]} ended with code {finished.code} and said nothing.",
-            fix=advice(finished.output),
-            where=str(self.log.path),
-        )
+        known = explain(finished.output, code=finished.code)
+        if known:
+            said = f"\nIt said: {known.said}" if known.said else ""
+            why, fix = f"{known.what} {known.why}{said}", known.fix
+        else:
+            why, fix = "\n".join(without_noise(finished.output).splitlines()[-TAIL_LINES:]), AGAIN
+        why = why or f"{finished.argv[0]} ended with code {finished.code} and said nothing."
+        raise InstallError(what, why=why, fix=fix, where=str(self.log.path))
 
 
 def advice(output: str) -> str:
-    """What to do about a failure of pip or uv, from what it printed."""
-    lowered = output.lower()
-    for signs, words in ADVICE:
-        if any(sign in lowered for sign in signs):
-            return words
-    return "Start this again: it goes on where it stopped."
+    """What to do about a failure, from what was printed: for callers that give their own reason."""
+    from launcher.install.explain import explain
+
+    known = explain(output)
+    return known.fix if known else AGAIN

@@ -1,0 +1,222 @@
+"""Known failures of the network: names, connections, certificates, proxies, answers. The form: explain_rule."""
+
+from __future__ import annotations
+
+from launcher.install.explain_rule import AGAIN, HOST, URL, Rule
+
+ONLINE = "Check the network connection (and the proxy, if there is one), then start this again: it goes on where it stopped."
+CERT = "Ask whoever runs the network for its certificate bundle and give it to pip, from which the launcher takes it: pip config set global.cert FILE"
+PROXY = "pip config set global.proxy http://NAME:PASSWORD@HOST:PORT"
+
+# Before the rules about packages: whoever cannot reach the index gets no package from it.
+RULES = (
+    Rule(
+        name="python-download",
+        signs=(r"failed to download `?https?://[^\n`]{0,300}/cpython-(?P<version>3\.\d{1,2})", r"failed to install cpython-(?P<version>3\.\d{1,2})[^\n]{0,80}\n[^\n]{0,40}failed to download"),
+        what="Python {version} could not be fetched.",
+        why="It comes from GitHub, and {host} did not deliver it: no network, a firewall, or a proxy that nobody named.",
+        fix="Check the network connection and start this again, or install Python {version} yourself: the launcher finds it.",
+        windows="Check the network connection and start this again, or install Python {version} from python.org (no administrator rights are needed): the launcher finds it.",
+    ),
+    Rule(
+        name="proxy-login",
+        signs=(
+            r"407 proxy authentication required",
+            r"tunnel connection failed: 407",
+            r"connect tunnel failed, response 407",
+            r"received http code 407 from proxy",
+            r"proxy authori[sz]ation required",
+            r"proxyauthenticationrequired",
+            r"requested url returned error: 407",
+            r"\b407 client error",
+        ),
+        what="The proxy asks for a name and a password.",
+        why="This network lets nobody out without them, and none were given, or they are no longer right.",
+        fix=f"Give pip the proxy with its name and password, from which the launcher takes it: {PROXY}",
+    ),
+    Rule(
+        name="proxy-unreachable",
+        signs=(
+            r"could not resolve proxy: (?P<host>[^\s]{1,200})",
+            r"cannot connect to proxy",
+            r"unable to connect to proxy",
+            r"tunnel error: failed to create underlying connection",
+            r"tunnel error: unsuccessful",
+            r"proxyerror\(",
+            r"unable to access 'https?://(?:[^/'@\s]{0,200}@)?(?P<server>[^/:'\s]{1,200})(?:[/:][^'\n]{0,300})?': failed to connect to (?!(?P=server)\s)(?P<host>\S{1,200}) port",
+        ),
+        what="The proxy cannot be reached.",
+        why="A proxy is set for this computer or for pip, but it does not answer: it is off, its address is wrong, or you are in another network than usual.",
+        fix=f"See what is set with `pip config list` and in the variables HTTP_PROXY and HTTPS_PROXY; take it out if you need none, or put the right one: {PROXY}",
+        windows=f"See what is set with `pip config list`, in Settings, Network, Proxy, and in the variables HTTP_PROXY and HTTPS_PROXY; take it out if you need none, or put the right one: {PROXY}",
+    ),
+    Rule(
+        name="certificate-date",
+        signs=(r"certificate (?:has )?expired", r"certificate is not yet valid", r"not valid (?:before|after) \d", r"certnotvalidyet", r"cert_has_expired", r"sec_e_cert_expired", r"certificate is expired"),
+        what="The certificate of {host} is not valid today.",
+        why="Most often the clock of this computer is wrong; otherwise the server's certificate has really run out.",
+        fix="Set date and time right (automatically), then start this again. If they are right, use another index or try tomorrow.",
+        windows="Set date and time right (Settings, Time & language, Set time automatically), then start this again. If they are right, use another index or try tomorrow.",
+    ),
+    Rule(
+        name="certificate-name",
+        signs=(r"certificate not valid for name", r"hostname '(?P<host>[^'\n]{1,200})' doesn't match", r"hostname mismatch", r"does not match target host name '(?P<host>[^'\n]{1,200})'", r"no alternative certificate subject name matches", r"sec_e_wrong_principal", r"ip address mismatch"),
+        what="Another server answered in place of {host}.",
+        why="Its certificate is for another name: a log-in page of this network (hotel, train, company), a virus scanner that looks into connections, or a wrong address.",
+        fix="Open a web page in the browser and log in to the network if it asks, then start this again. If you changed the index's address, check it with `pip config list`.",
+    ),
+    Rule(
+        name="certificate-file",
+        signs=(r"could not find a suitable tls ca certificate bundle, invalid path: (?P<file>[^\n]{1,300})", r"error (?:setting|adding trust anchors|reading) (?:certificate|ca)", r"failed to (?:load|open|read)[^\n]{0,40}certificate", r"invalid value for environment variable.{0,40}ssl_cert", r"error setting certificate (?:file|verify)"),
+        what="The file with the certificates cannot be read.",
+        why="The settings name {file}, which is not there or holds no certificates.",
+        fix="Put the right file: pip config set global.cert FILE, or take it out: pip config unset global.cert. Look at the variables SSL_CERT_FILE and REQUESTS_CA_BUNDLE too.",
+    ),
+    Rule(
+        name="revocation",
+        signs=(r"crypt_e_no_revocation_check", r"crypt_e_revocation_offline", r"0x8009201[23]", r"revocation function was unable", r"revocation server was offline"),
+        what="Windows could not check whether the server's certificate was withdrawn.",
+        why="The network or a virus scanner blocks that check; git stops then.",
+        fix="Switch off the inspection of encrypted connections in the virus scanner, or type: git config --global http.schannelCheckRevoke false. Then start this again; without git the launcher takes the zip file.",
+    ),
+    Rule(
+        name="not-tls",
+        signs=(r"wrong[_\s]version[_\s]number", r"invalidcontenttype", r"http_request\b[^\n]{0,60}_ssl", r"unknown protocol", r"packet length too long", r"gnutls_handshake\(\) failed: an unexpected tls packet"),
+        what="{host} does not speak the encrypted protocol that was asked for.",
+        why="The address says https where the server (or the proxy) only knows http, or something in between answers instead.",
+        fix="Check the address of the index and of the proxy with `pip config list`: a proxy's address nearly always starts with http://, also for https pages.",
+    ),
+    Rule(
+        name="certificate",
+        signs=(
+            r"unknownissuer", r"unknown issuer", r"causedasendentity",
+            r"invalid peer certificate", r"certificate_verify_failed", r"certificate verify failed",
+            r"certificate verification failed", r"ssl certificate problem", r"self[-\s]signed certificate",
+            r"unable to get local issuer certificate", r"sec_e_untrusted_root", r"0x80090325",
+            r"badsignature", r"unhandled\s?critical\s?extension", r"tlsv1 alert unknown ca",
+        ),
+        what="The certificate of {host} is not trusted here.",
+        why="A company's proxy or a virus scanner opens encrypted connections and signs them with its own certificate, which Python does not know.",
+        fix=f"{CERT}. Then start this again.",
+        windows=f"Switch off the inspection of encrypted connections in the virus scanner, or: {CERT[0].lower()}{CERT[1:]}. Then start this again.",
+    ),
+    Rule(
+        name="tls",
+        signs=(r"sslv3_alert_handshake_failure", r"handshake failure", r"ssl_error_syscall", r"unsafe legacy renegotiation", r"tlsv1 alert protocol version", r"sec_e_", r"eof occurred in violation of protocol", r"unexpected_eof_while_reading", r"peer closed connection without sending tls close_notify", r"gnutls recv error", r"tls handshake eof"),
+        what="The encrypted connection to {host} could not be made.",
+        why="A firewall, a proxy or a virus scanner breaks it, or the line is bad.",
+        fix="Start this again; it goes on where it stopped. If it stays so, try without VPN or in another network, and switch off the inspection of encrypted connections in the virus scanner.",
+    ),
+    Rule(
+        name="untrusted-host",
+        signs=(r"repository located at (?P<host>\S{1,200}) is not a trusted or secure host",),
+        what="pip does not use the index at {host}.",
+        why="Its address starts with http:// (nobody could tell whether the packages were changed on the way), and you have not said that you trust it.",
+        fix="Use its https address if it has one, or trust it: pip config set global.trusted-host {host}",
+    ),
+    Rule(
+        name="unauthorized",
+        signs=(r"401 unauthorized", r"http error 401", r"error: 401", r"401 client error", r"lack of valid authentication credentials", r"_prompt_for_password", r"user for (?P<host>\S{1,200}): "),
+        what="{host} wants a name and a password.",
+        why="The package index refuses the name or password in the pip configuration, or there are none.",
+        fix="The package index refuses the name or password in the pip configuration: `pip config list` shows where it stands. Put the right one, or take that index out.",
+    ),
+    Rule(
+        name="forbidden",
+        signs=(r"403 forbidden", r"http error 403", r"error: 403", r"403 client error"),
+        what="{host} refuses to hand out what was asked for.",
+        why="A firewall or company rule blocks the address, or the package index refuses the name or password that is set for it.",
+        fix="Try without VPN or in another network. If you use an index or mirror of your own, `pip config list` shows its address and name; put right ones or take it out.",
+    ),
+    Rule(
+        name="too-many-requests",
+        signs=(r"429 too many requests", r"error: 429", r"http error 429", r"429 client error"),
+        what="{host} asks us to slow down.",
+        why="Too many requests came from your address in a short time.",
+        fix="Wait ten minutes, then start this again: it goes on where it stopped.",
+    ),
+    Rule(
+        name="file-gone",
+        signs=(r"failed to (?:fetch|download):? `?https?://[^\n]{0,300}\n[^\n]{0,60}404 not found", r"http error 404 while getting", r"404 client error: not found for url"),
+        what="The index lists a file that it does not have.",
+        why="{host} answered with 404: a mirror that is not complete, or an index whose address changed.",
+        fix="The configured package index does not have what is needed: `pip config list` shows which ones are asked. Take the mirror out, or try again in an hour.",
+    ),
+    Rule(
+        name="server-trouble",
+        signs=(r"\b(?:500 internal server error|502 bad gateway|503 service|504 gateway)", r"http status server error", r"error: 5\d\d\b", r"http error 5\d\d\b", r"too many 5\d\d error responses", r"\b5\d\d server error"),
+        what="{host} has trouble of its own.",
+        why="The server answered with an error that is its fault, or a proxy could not pass the request on.",
+        fix=f"Wait some minutes. {AGAIN}",
+    ),
+    Rule(
+        name="dns",
+        signs=(
+            rf"could not resolve host: {HOST}", r"no such host is known", r"os error 11001\)", r"failed to resolve '(?P<host>[^'\n]{1,200})'",
+            r"failed to lookup address", r"\bdns error", r"name or service not known", r"temporary failure in name resolution",
+            r"nodename nor servname", r"getaddrinfo failed", r"no address associated with hostname", r"nameresolutionerror", r"errno 1100[14]\]",
+        ),
+        what="The address {host} was not found.",
+        why="There is no connection to the internet, or the network's name service (DNS), a VPN or a blocker does not know the address.",
+        fix=ONLINE,
+    ),
+    Rule(
+        name="firewall",
+        signs=(r"os error 10013\)", r"winerror 10013\]", r"forbidden by its access permissions"),
+        what="A firewall on this computer blocks the connection to {host}.",
+        why="Windows or a security program does not let Python or uv go online.",
+        fix="Let python.exe and uv.exe go online in the firewall's settings, then start this again.",
+    ),
+    Rule(
+        name="unreachable",
+        signs=(r"network is unreachable", r"no route to host", r"host is (?:down|unreachable)", r"os error 1005[01]\)", r"winerror 100(?:50|51|65)\]", r"network is down"),
+        what="There is no way to {host}.",
+        why="This computer is offline, or a VPN or firewall lets nothing through.",
+        fix=ONLINE,
+    ),
+    Rule(
+        name="timeout",
+        signs=(
+            r"operation timed out", r"read timed out", r"connection timed out", r"connection to (?P<host>\S{1,200}) timed out", r"timed out \(os error",
+            r"os error 10060\)", r"winerror 10060\]", r"timeout was reached", r"operation too slow", r"readtimeouterror", r"connecttimeout",
+            r"failed to download [^\n]{0,200} due to network timeout", r"the read operation timed out", r"timeout of \d", r"connection timeout",
+        ),
+        what="{host} took too long to answer.",
+        why="The line is slow or busy, or a firewall swallows the connection.",
+        fix=f"{ONLINE} On a slow line: pip config set global.timeout 120",
+    ),
+    Rule(
+        name="refused",
+        signs=(r"connection refused", r"os error (?:111|61|10061)\)", r"winerror 10061\]", r"actively refused", r"couldn't connect to server", rf"failed to connect to {HOST} port"),
+        what="{host} refuses the connection.",
+        why="Nothing listens there: the server is down, its address or port is wrong, or a firewall or proxy setting turns you away.",
+        fix=f"{ONLINE} `pip config list` shows which index is asked.",
+    ),
+    Rule(
+        name="connection-lost",
+        signs=(
+            r"rpc failed", r"early eof", r"unexpected disconnect", r"the remote end hung up", r"empty reply from server", r"transfer closed with",
+            r"recv failure", r"incomplete-download", r"not enough bytes were received", r"incompleteread", r"connection (?:was )?(?:reset|aborted|broken)",
+            r"remotedisconnected", r"remote end closed connection", r"connection closed before message completed", r"end of file before message length",
+            r"error decoding response body", r"error reading a body", r"os error (?:104|54|10053|10054)\)", r"winerror 1005[34]\]", r"forcibly closed",
+            r"protocolerror\(", r"unexpected eof", r"http/2 stream \d{1,6} was not closed", r"connection interrupted while downloading", r"broken pipe", r"server disconnected",
+        ),
+        what="The connection to {host} broke off in the middle.",
+        why="The line is bad, the server is busy, or something in between (VPN, proxy, virus scanner) cuts long downloads.",
+        fix=f"{AGAIN} If it breaks every time, try a cable instead of WLAN, and without VPN.",
+    ),
+    Rule(
+        name="portal",
+        signs=(r"you appear to have cloned an empty repository", r"dumb http transport does not support shallow", r"not valid: is this a git repository", r"there are no versions of (?P<package>\S{1,80}) and you require", r"<!doctype html", r"content type[^\n]{0,40}text/html[^\n]{0,120}(?:not supported|unsupported)", r"skipping page [^\n]{1,300} because"),
+        what="{host} answered with something else than what was asked for.",
+        why="Often it is the log-in page of a network (hotel, train, company) that stands in front of everything; or the address of the index or mirror is wrong.",
+        fix=f"Open any web page in the browser and log in to the network if it asks. {AGAIN}",
+    ),
+    Rule(
+        name="network",
+        signs=(r"error sending request for url", r"failed to establish a new connection", r"unable to access 'https?://", r"max retries exceeded", rf"couldn't connect to '{URL}", r"urlopen error", r"newconnectionerror", r"request failed after \d"),
+        what="{host} could not be reached.",
+        why="The connection failed before an answer came.",
+        fix=ONLINE,
+    ),
+)  # fmt: skip
