@@ -25,7 +25,7 @@ from packaging.markers import Marker  # noqa: E402
 from uv import find_uv_bin  # noqa: E402
 
 from launcher.errors import LauncherError  # noqa: E402
-from launcher.install.index import base_python, read_pip_settings, uv_environment, uv_flags  # noqa: E402
+from launcher.install.index import PipSettings, base_python, read_pip_settings, uv_environment, uv_flags  # noqa: E402
 from launcher.install.lock import environment, lines  # noqa: E402
 from launcher.install.pins import Pins, Platform, TorchSet, Version, load_pins, loads, normalize  # noqa: E402
 from launcher.paths import Paths  # noqa: E402
@@ -246,7 +246,7 @@ def compile_with_uv(words: list[str], folder: Path, *, only: str | None = None) 
     Further indexes and folders with wheels are left out: where one holds a version too, but not all of its wheels, uv
     looks no further, and the lock would fit this computer alone.
     """
-    settings = read_pip_settings((base_python(),), cwd=folder)
+    settings = _settings()
     changes = {**uv_environment(settings, os.environ), "UV_NO_PROGRESS": "1", "VIRTUAL_ENV": None}
     changes |= dict.fromkeys(("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"))
     flags = uv_flags(settings)
@@ -254,6 +254,11 @@ def compile_with_uv(words: list[str], folder: Path, *, only: str | None = None) 
         changes |= {"UV_DEFAULT_INDEX": None, "UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10"}
         flags = ["--default-index", only]
     return run([find_uv_bin(), "pip", "compile", *words, *flags], cwd=folder, env=changes, timeout_s=LIMIT_S)
+
+
+@cache
+def _settings() -> PipSettings:
+    return read_pip_settings((base_python(),), cwd=ROOT)
 
 
 @cache
