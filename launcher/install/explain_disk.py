@@ -190,6 +190,7 @@ RULES = (
         name="file-missing",
         signs=(
             r"could not open requirements file: [^\n]{0,80}'(?P<file>[^'\n]{1,300})'",
+            r"forced include not found: (?P<file>[^\n]{1,300})",
             r"^error: file not found: `?(?P<file>[^`\n]{1,300})",
         ),
         what="A file of the launcher is missing.",

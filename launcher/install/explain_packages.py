@@ -131,7 +131,7 @@ DECIDED = (
     ),
     Rule(
         name="externally-managed",
-        signs=(r"externally[-\s]managed",),
+        signs=(r"externally-managed-environment", r"(?:environment|interpreter at [^\n]{1,300}) is externally managed"),
         what="Packages were to go into the system's own Python, which refuses them.",
         why="This Python belongs to the system; only its package manager may change it. The launcher installs into environments of its own, so its folder .venv is probably broken.",
         fix="Delete the folder .venv and start this again: the launcher makes it anew.",

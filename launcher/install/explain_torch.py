@@ -223,7 +223,7 @@ LAST = (
     ),
     Rule(
         name="module-missing",
-        signs=(rf"no module named '(?P<package>{WORD})'", r"cannot import name '(?P<package>\w{1,80})'"),
+        signs=(rf"^(?:modulenotfounderror|importerror): no module named '(?P<package>{WORD})'", r"cannot import name '(?P<package>\w{1,80})'"),
         what="A package is missing or does not fit: {package}.",
         why="The installation was interrupted, or another package or a command by hand has replaced something.",
         fix=f"{REPAIR}: the launcher puts in what is missing.",
