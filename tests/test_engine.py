@@ -323,6 +323,11 @@ def test_pip_in_words():
     ]
 
 
+def test_many_downloads_at_once_stay_on_one_line():
+    said = narrate("".join(f"Downloading p{n} (2MiB)\n" for n in range(9)))
+    assert said[-1][0] == "downloading 6 others, p6, p7, p8 (2 MiB)"
+
+
 def test_bar_never_runs_over():
     """Sizes in the lines are rounded, and a build may fetch its own tools."""
     said = narrate(

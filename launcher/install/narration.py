@@ -25,6 +25,7 @@ OTHERS = (
     (re.compile(r"^Using cached (\S+) "), "{} was downloaded before"),
     (re.compile(r"^Installing collected packages: .*"), "putting the packages into the environment"),
 )
+FEW = 3  # downloads that are named
 UNITS = {"B": 1, "bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -46,10 +47,10 @@ class Narrator:
             ):  # pip: one at a time, so the last one is here
                 self._close(*self._open)
             self._open[name] = round(float(begins["number"]) * UNITS.get(begins["unit"], 1))
-            self._say(f"downloading {', '.join(self._open)} ({begins['number']} {begins['unit']})")
+            self._say(f"downloading {self._names()} ({begins['number']} {begins['unit']})")
         elif ends := ENDS.match(line):
             self._close(_name(ends["file"]))
-            self._say(f"downloading {', '.join(self._open)}" if self._open else "unpacking")
+            self._say(f"downloading {self._names()}" if self._open else "unpacking")
         else:
             self._other(line)
 
@@ -60,6 +61,12 @@ class Narrator:
                     self._close(*self._open)
                     self._done = self.total or self._done  # the small files were not mentioned
                 self._say(words.format(*found.groups()))
+
+    def _names(self) -> str:
+        """What is under way: uv fetches up to fifty files at once, the newest is named last."""
+        names = list(self._open)
+        more = f"{len(names) - FEW} others, " if len(names) > FEW else ""
+        return more + ", ".join(names[-FEW:])
 
     def _close(self, *names: str) -> None:
         self._done += sum(self._open.pop(name, 0) for name in names)

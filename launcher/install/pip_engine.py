@@ -63,7 +63,7 @@ class PipEngine:
     ) -> None:  # fmt: skip
         self._ensure_pip(venv)
         words = [*INSTALL, *(["--index-url", index] if index else [])]
-        words += ["--constraint", str(constraints)] if constraints else []
+        words += ["--constraint", str(constraints.absolute())] if constraints else []
         words += [*(["--no-deps"] if alone else []), *requirements]
         self.commands.need(self.commands.pip(venv_python(venv), words, tell), failed(requirements))
 
@@ -132,7 +132,7 @@ def _files(wheels: Sequence[Path]) -> list[str]:
 
 
 def _lock(lock: Path) -> list[str]:
-    return [*INSTALL, "--no-deps", "--require-hashes", "--requirement", str(lock)]
+    return [*INSTALL, "--no-deps", "--require-hashes", "--requirement", str(lock.absolute())]
 
 
 def _remove(names: Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ class UvEngine:
         *, index: str | None = None, alone: bool = False, constraints: Path | None = None,
     ) -> None:  # fmt: skip
         words = ["pip", "install", "--python", str(venv_python(venv)), *_from(index)]
-        words += ["--constraint", str(constraints)] if constraints else []
+        words += ["--constraint", str(constraints.absolute())] if constraints else []
         words += [*(["--no-deps"] if alone else []), *requirements]
         self._need(words, venv, failed(requirements), tell)
 
@@ -137,7 +137,7 @@ def _make(venv: Path, python: Path) -> list[str]:
 
 
 def _lock(venv: Path, lock: Path) -> list[str]:
-    return ["pip", "install", "--python", str(venv_python(venv)), "--no-deps", "--require-hashes", "--requirements", str(lock)]  # fmt: skip
+    return ["pip", "install", "--python", str(venv_python(venv)), "--no-deps", "--require-hashes", "--requirements", str(lock.absolute())]  # fmt: skip
 
 
 def _remove(venv: Path, names: Sequence[str]) -> list[str]:
