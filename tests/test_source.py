@@ -280,8 +280,10 @@ def test_git_settings_of_the_user_change_nothing(home, tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "nowhere2"))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path / "nowhere3"))
     home.ensure(pin=replace(home.pin, zip="http://127.0.0.1:9/none.zip"))
     assert not evil.exists()
+    assert not list(tmp_path.glob("nowhere*"))
 
 
 def test_by_zip_where_there_is_no_git(home, without_git):
@@ -418,6 +420,10 @@ def test_links_in_a_given_folder_lead_nowhere(home, tmp_path):
     folder = write(home.folder / "unpacked", CODE)
     (folder / "library" / "util.py").unlink()
     (folder / "library" / "util.py").symlink_to(secret / "util.py")
+    with pytest.raises(InstallError, match="alone"):
+        home.ensure(folder)
+    (folder / "library" / "util.py").unlink()
+    os.mkfifo(folder / "library" / "util.py")  # reading it would wait for ever
     with pytest.raises(InstallError, match="alone"):
         home.ensure(folder)
 
@@ -741,7 +747,7 @@ def test_encrypted_and_nul_names_are_refused(tmp_path):
     at = raw.rfind(b"PK\x01\x02")
     struct.pack_into("<H", raw, at + 8, 1)
     (tmp_path / "encrypted.zip").write_bytes(raw)
-    with pytest.raises(InstallError) as caught:
+    with pytest.raises(InstallError, match="not unpacked") as caught:
         unpack(tmp_path / "encrypted.zip", tmp_path / "to")
     assert "encrypted" in caught.value.why
     nul = packed.read_bytes().replace(b"top/x", b"top\0x")

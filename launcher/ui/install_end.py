@@ -114,7 +114,11 @@ def _next(steps: Sequence[tuple[str, str]], width: int) -> list[RenderableType]:
 def next_steps(*, can_rehearse: bool) -> tuple[tuple[str, str], ...]:
     """What one does with a fresh environment."""
     rehearse = (("See the whole way first, in a minute", command("demo")),) if can_rehearse else ()
-    return (*rehearse, ("Train", f"{command('train')} style-8gb --data FOLDER"), ("Everything else: the menu", command()))
+    return (
+        *rehearse,
+        ("Train", f"{command('train')} style-8gb --data FOLDER"),
+        ("Everything else: the menu", command()),
+    )
 
 
 def _took(done: Done) -> list[str]:
