@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 USERINFO = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s'\"]*@"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^/\s'\"]*@"
 )  # greedy: a password may hold an @
 QUERY = re.compile(
     r"(?P<before>[?&](?:[^=&\s]*(?:token|key|auth|pass|secret)[^=&\s]*)=)[^&\s'\"#]+", re.IGNORECASE
