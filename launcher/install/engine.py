@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from launcher.install.commands import Commands
-    from launcher.install.sizes import Offer as Offer  # noqa: PLC0414  (torchset.py reads it here until it goes)
+    from launcher.install.sizes import Offer
     from launcher.install.steps import Tell
 
 START_TIMEOUT_S = 60.0
@@ -52,9 +52,6 @@ class Engine(Protocol):
 
     def remove(self, venv: Path, names: Sequence[str], tell: Callable[[str], None]) -> None:
         """Take packages out of the environment; those that are not in it do not matter."""
-
-    def look(self, venv: Path, requirements: Sequence[str], *, index: str | None, alone: bool) -> Offer:
-        """Find out without installing. `alone`: without dependencies."""
 
     def look_lock(self, venv: Path, lock: Path) -> Offer:
         """How much of a lock is still to be downloaded."""

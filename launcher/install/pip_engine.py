@@ -73,15 +73,8 @@ class PipEngine:
             finished = self.commands.pip(venv_python(venv), _remove(names), tell)
             self.commands.need(finished, f"{', '.join(names)} could not be removed.")
 
-    def look(
-        self, venv: Path, requirements: Sequence[str], *, index: str | None = None, alone: bool = False
-    ) -> Offer:
-        """`pip install --dry-run` downloads everything: there is no way to look first."""
-        del venv, requirements, index, alone
-        return Offer()
-
     def look_lock(self, venv: Path, lock: Path) -> Offer:
-        """The same."""
+        """`pip install --dry-run` downloads everything: there is no way to look first."""
         del venv, lock
         return Offer()
 

@@ -207,7 +207,12 @@ def wrong_packages(job: Job) -> str | None:
 
 def install_packages(job: Job, tell: Tell) -> None:
     """Everything else, each in the one version of the lock, by its hash: nothing is resolved, so nothing is replaced."""
-    job.engine.install_lock(job.venv, job.pins.lock_file(job.torch_set.name), tell)
+    lock = job.pins.lock_file(job.torch_set.name)
+    download = job.engine.look_lock(job.venv, lock).download
+    if download:
+        tell(f"to download: {download.in_words()}", keep=True)
+    coming = download.known_bytes - download.local_bytes if download and not download.unknown else None
+    job.engine.install_lock(job.venv, lock, tell, total=coming or None)
     left = job.engine.check(job.venv)
     if left is None:
         return

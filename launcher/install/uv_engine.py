@@ -67,32 +67,18 @@ class UvEngine:
         if names:
             self._need(_remove(venv, names), venv, f"{', '.join(names)} could not be removed.", tell)
 
-    def look(
-        self, venv: Path, requirements: Sequence[str], *, index: str | None = None, alone: bool = False
-    ) -> Offer:
-        words = [*(["--no-deps"] if alone else []), *_from(index)]
-        return self._look(
-            venv, "\n".join(requirements) + "\n", words, {} if alone else installed(venv), _patience(index)
-        )
-
     def look_lock(self, venv: Path, lock: Path) -> Offer:
         """How much of a lock is still to be downloaded."""
-        return self._look(venv, lock.read_text(encoding="utf-8"), ["--no-deps"], installed(venv), {})
-
-    def _look(
-        self, venv: Path, wanted: str, words: Sequence[str], present: Mapping[str, str],
-        changes: Mapping[str, str | None],
-    ) -> Offer:  # fmt: skip
         self.commands.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.commands.cache, prefix="look-") as folder:
-            listed, lock = Path(folder, "wanted.txt"), Path(folder, "pylock.toml")
-            listed.write_text(wanted, encoding="utf-8")
-            argv = ["pip", "compile", "--quiet", "--no-header", "--python", str(venv_python(venv)), "--output-file", str(lock), *words, str(listed)]  # fmt: skip
-            finished = self.commands.uv(self.program, argv, changes={**dict.fromkeys(FOREIGN), **changes})
+            listed, found = Path(folder, "wanted.txt"), Path(folder, "pylock.toml")
+            listed.write_bytes(lock.read_bytes())
+            argv = ["pip", "compile", "--quiet", "--no-header", "--python", str(venv_python(venv)), "--output-file", str(found), "--no-deps", str(listed)]  # fmt: skip
+            finished = self.commands.uv(self.program, argv, changes=dict.fromkeys(FOREIGN))
             if finished.code:
                 return Offer(problem=finished.output.strip())
-            table = loads(lock.read_text(encoding="utf-8"))
-            return Offer(download=measure(table, present, self.commands.settings))
+            table = loads(found.read_text(encoding="utf-8"))
+            return Offer(download=measure(table, installed(venv), self.commands.settings))
 
     def forget(self, names: Sequence[str]) -> None:
         if names:  # without names it would drop everything
@@ -147,11 +133,6 @@ def _remove(venv: Path, names: Sequence[str]) -> list[str]:
 def _from(index: str | None) -> list[str]:
     """Only ever an address from our own pins: the user's stand in the environment."""
     return ["--default-index", index] if index else []
-
-
-def _patience(index: str | None) -> Mapping[str, str | None]:
-    """A look at a foreign index gives up soon: the next source is waiting."""
-    return {"UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "1"} if index else {}
 
 
 def _links(venv: Path) -> Mapping[str, str | None]:
