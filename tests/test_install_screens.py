@@ -208,7 +208,7 @@ def test_done_names_folder_and_commands_each_on_one_line(width):
     lines = [line.rstrip() for line in text_of(render_done(views.done(), width, FULL), width).splitlines()]
     assert lines[0] == "  ✓ sd-scripts v0.10.1 is ready"
     assert f"    in {views.ROOT}/vendor/sd-scripts/2" in lines
-    assert sum(line.endswith("setup_env.py train") for line in lines) == 1
+    assert sum(line.endswith("setup_env.py train style-8gb --data FOLDER") for line in lines) == 1
     assert "3.1 GB in 7 min 11 s" in flat("\n".join(lines))
 
 

@@ -385,7 +385,7 @@ def test_missing_environment(paths, data, tmp_path):
     elsewhere = replace(paths, root=tmp_path)
     problem = only(check_environment(elsewhere, plan_for(elsewhere, data), MACHINE))
     assert problem.severity is Severity.ERROR
-    assert problem.fix == "python setup_env.py install"
+    assert problem.fix == "python setup_env.py install rehearsal"
 
 
 def write_checkpoint(path, *, cut=0):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 12
+MOST_WANTS = 6  # lines about who wants which version
 CHATTER = (
     "+ ",
     "- ",
@@ -125,11 +126,21 @@ class Commands:
         known = explain(finished.output, code=finished.code)
         if known:
             said = f"\nIt said: {known.said}" if known.said else ""
+            if known.name == "conflict":  # pip names the quarrelling packages in lines of their own
+                said = "\n".join([said, *_quarrel(finished.output)])
             why, fix = f"{known.what} {known.why}{said}", known.fix
         else:
             why, fix = "\n".join(without_noise(finished.output).splitlines()[-TAIL_LINES:]), AGAIN
         why = why or f"{finished.argv[0]} ended with code {finished.code} and said nothing."
         raise InstallError(what, why=why, fix=fix, where=str(self.log.path))
+
+
+def _quarrel(output: str) -> list[str]:
+    """Who wants what, as pip lists it."""
+    lines = [
+        line.strip() for line in output.splitlines() if " depends on " in line or "user requested" in line
+    ]
+    return lines[:MOST_WANTS]
 
 
 def advice(output: str) -> str:
