@@ -11,7 +11,6 @@ from launcher.install.default_index import with_index
 from launcher.install.engine import find_uv
 from launcher.install.generations import remove
 from launcher.install.pins import exact
-from launcher.install.places import local_path
 from launcher.install.wheels import download_of, find_wheels, require_room
 from launcher.install.wheels import fetch_wheels as fetch
 from launcher.machine import free_disk_mib
@@ -97,7 +96,7 @@ def fetch_tokenizers(job: Job, tell: Tell) -> None:
 
     given = job.intent.wish.tokenizers
     ensure_tokenizers(
-        job.paths.tokenizers, given=local_path(given) if given else None, settings=job.commands.settings,
+        job.paths.tokenizers, given=given, settings=job.commands.settings,
         tell=tell, log=job.commands.log,
     )  # fmt: skip
 
