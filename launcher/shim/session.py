@@ -26,7 +26,8 @@ from launcher.shim.reporter import Reporter
 from launcher.shim.requests import Leave
 from launcher.shim.samples import Samples
 from launcher.shim.saving import Saver
-from launcher.states import KEPT_STATES, clear_leftovers, train_step
+from launcher.shim.switches import read_switches
+from launcher.states import clear_leftovers, train_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         "--trainer-class", required=True, help="class in the script with a method train(args)"
     )
     parser.add_argument(
-        "--keep-states", type=int, default=KEPT_STATES, help="states to keep (default: %(default)s)"
+        "--switch", action="append", default=[], metavar="NAME=VALUE", help="one of the launcher's switches"
     )
     parser.add_argument("trainer_argv", nargs="*", help="after --: the trainer's own arguments")
     return parser.parse_args(list(argv))
@@ -63,6 +64,7 @@ class Session:
         self._script: Path = options.script
         self._class_name: str = options.trainer_class
         self._argv: list[str] = options.trainer_argv
+        self._switches = read_switches(options.switch)
         self._run = RunPaths(folder=options.run.absolute())
         self._began = time.time()
         self._reporter = Reporter(self._run.events)
@@ -70,7 +72,11 @@ class Session:
         pace = Pace()
         self._hooks = Hooks(self._run, self._reporter, pace, self._phases, Samples(self._run, self._reporter))
         self._saver = self._hooks.saver = Saver(
-            self._run, self._reporter, pace, keep=options.keep_states, on_lora_done=self._hooks.lora_done
+            self._run,
+            self._reporter,
+            pace,
+            keep=self._switches["keep_states"],
+            on_lora_done=self._hooks.lora_done,
         )
 
     def run(self) -> int:
