@@ -194,10 +194,10 @@ class Rig:
     ):
         """The same without forks, through `accelerate launch`; several processes talk by gloo."""
         run = self.prepare(folder, **settings)
+        many = ["--multi_gpu", "--main_process_port", free_port()] if processes > 1 else ["--cpu"]
         words = [
-            self.python, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", processes, "--num_machines", 1,
+            self.python, "-m", "accelerate.commands.launch", *many, "--num_processes", processes, "--num_machines", 1,
             "--dynamo_backend", "no", "--mixed_precision", "no", "--num_cpu_threads_per_process", 1,
-            *(["--main_process_port", free_port()] if processes > 1 else []),
             *self.argv(run, shim=shim, resume=resume, switches=switches),
         ]  # fmt: skip
         with (run.folder / "log.txt").open("wb") as log:
