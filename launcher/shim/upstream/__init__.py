@@ -1,0 +1,1 @@
+"""Parts of the shim that know the code of the pinned trainers."""
