@@ -84,6 +84,7 @@ def _add_training(commands: Subparsers) -> None:
     train.add_argument("--model", metavar="FILE", help="base model (.safetensors); the rehearsal needs none")
     train.add_argument("--name", help="name of the run and of its LoRA")
     train.add_argument("--trainer", help="training script (default: the preset's, else what is installed)")
+    train.add_argument("--gpus", metavar="N,N", help="graphics cards to train on, such as 0,1 (default: the first)")  # fmt: skip
     train.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change one option of the preset; may be repeated")  # fmt: skip
     train.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     train.add_argument("--background", action="store_true", help="start and return at once; `watch` shows it")

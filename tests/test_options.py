@@ -96,9 +96,9 @@ def test_refresh_follows_calls_gates_and_imports(tmp_path: Path, monkeypatch: py
         encoding="utf-8",
     )
     script = refresh_script()
-    monkeypatch.setattr(script, "TARGET", tmp_path / "table.json")
-    assert script.main([str(tmp_path), "abc"]) == 0
-    table = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(script, "TARGETS", tmp_path)
+    assert script.main(["sd-scripts-fp8", str(tmp_path), "abc"]) == 0
+    table = json.loads((tmp_path / "sd-scripts-fp8.json").read_text(encoding="utf-8"))
     assert table["commit"] == "abc"
     assert table["options"] == [
         {"name": "gated", "type": "flag", "default": False},
@@ -113,7 +113,7 @@ def test_refresh_stops_at_a_call_it_cannot_follow(tmp_path: Path):
         "def setup_parser():\n    parser = None\n    elsewhere.add(parser)\n", encoding="utf-8"
     )
     with pytest.raises(SystemExit, match=r"elsewhere\.add"):
-        refresh_script().main([str(tmp_path)])
+        refresh_script().main(["sd-scripts", str(tmp_path)])
 
 
 def test_unknown_trainer_gets_a_suggestion():

@@ -144,14 +144,16 @@ def test_automatic_trainer_says_that_it_is_a_rehearsal(paths, data):
     plan = plan_for(paths, data)
     assert plan.trainer == "rehearsal"
     assert plan.machine["trainer"].reason.startswith("automatic")
-    assert any("later version" in note for note in plan.notes)
+    assert any(
+        "rehearses preset and images" in note and "no NVIDIA driver answers" in note for note in plan.notes
+    )
     assert any("sdpa" in note for note in plan.notes if "Without effect" in note)
 
 
 def test_asked_for_trainer(paths, data):
     plan = plan_for(paths, data, trainer="rehearsal", model=Path("model.safetensors"))
     assert plan.machine["trainer"].reason == "--trainer"
-    assert not any("later version" in note for note in plan.notes)
+    assert not any("rehearses preset and images" in note for note in plan.notes)
     assert any("base model is not used" in note for note in plan.notes)
     with pytest.raises(InputError, match="no trainer called 'rehersal'"):
         plan_for(paths, data, trainer="rehersal")

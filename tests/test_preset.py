@@ -164,7 +164,7 @@ def test_one_wrong_option(paths, line, what, fix):
         (f"{HEAD}min_vram_gib = '8'\n", 3, "needs a number of GiB", "min_vram_gib = 8"),
         (f"{HEAD}min_vram_gib = nan\n", 3, "needs a number of GiB", "min_vram_gib = 8"),
         (f"{HEAD}base = 1\n", 3, "base needs true or false", "base = true"),
-        (f"{HEAD}trainer = 'sd-scripts'\n", 3, "not in this version", "leave trainer out"),
+        (f"{HEAD}trainer = 'sd-script'\n", 3, "no trainer called sd-script", '"sd-scripts"'),
         (f"{HEAD}trainer = 'rehersal'\n", 3, "no trainer called rehersal", '"rehearsal"'),
         (f"{HEAD}extends = 'sdxl-fp9'\n", 3, "no preset called sdxl-fp9", "perhaps you meant sdxl-fp8"),
         (f"{HEAD}[option]\nsdpa = true\n", 3, "option is not a table", "perhaps you meant [options]"),

@@ -1,21 +1,27 @@
-"""Refresh `vendor/options/sd-scripts.json`: python vendor/refresh_options.py CHECKOUT [COMMIT]
+"""Refresh `vendor/options/TRAINER.json`: python vendor/refresh_options.py TRAINER CHECKOUT [COMMIT]
 
-Reads the option definitions of kohya-ss/sd-scripts out of its source text (AST), so neither torch nor the
-checkout itself is ever imported. Only names, types, defaults, choices and nargs are kept; help texts are not ours.
+TRAINER is sd-scripts or sd-scripts-fp8. Reads the option definitions out of the checkout's source text (AST), so
+neither torch nor the checkout itself is ever imported. Only names, types, defaults, choices and nargs are kept; help
+texts are not ours. Without COMMIT it is the one that `vendor/TRAINER.toml` pins.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 ENTRY = ("sdxl_train_network.py", "setup_parser")
-TARGET = Path(__file__).resolve().parent / "options" / "sd-scripts.json"
-VERSION = "v0.10.1"
-COMMIT = "ae72efb92babe89ff8e70f057e42db68440e8d61"
+HERE = Path(__file__).resolve().parent
+TARGETS = HERE / "options"
+TITLES = {
+    "sd-scripts": "kohya-ss/sd-scripts v0.10.1",
+    "sd-scripts-fp8": "KohakuBlueleaf/sd-scripts, branch fp8-experiments",
+}
+PINNED = re.compile(r'^commit = "([0-9a-f]{40})"', re.MULTILINE)  # tomllib came with Python 3.11
 
 
 class Checkout:
@@ -142,26 +148,38 @@ def read_option(call: ast.Call) -> dict[str, Any]:
     return option
 
 
-def main(argv: list[str]) -> int:
-    if len(argv) not in {1, 2}:
-        print(__doc__, file=sys.stderr)
-        return 2
-    root = Path(argv[0]).resolve()
+def options_of(root: Path) -> list[dict[str, Any]]:
+    """All options of a checkout's `sdxl_train_network.py`, in the order of its parser."""
     checkout = Checkout(root)
     definition = checkout.function(root / ENTRY[0], ENTRY[1])
     if definition is None:
         raise SystemExit(f"{root / ENTRY[0]} has no function {ENTRY[1]}")
-    options = extract(checkout, root / ENTRY[0], definition, {})
+    return extract(checkout, root / ENTRY[0], definition, {})
+
+
+def text_of(options: list[dict[str, Any]], trainer: str, commit: str) -> str:
+    """The table as JSON, an option on each line."""
     lines = ",\n    ".join(json.dumps(option, ensure_ascii=False) for option in options)
     head = {
-        "about": f"options of sdxl_train_network.py, kohya-ss/sd-scripts {VERSION}; "
-        "made by: python vendor/refresh_options.py CHECKOUT",
-        "commit": argv[1] if len(argv) == 2 else COMMIT,
+        "about": f"options of sdxl_train_network.py, {TITLES[trainer]}; "
+        f"made by: python vendor/refresh_options.py {trainer} CHECKOUT",
+        "commit": commit,
     }
     text = json.dumps(head, indent=2)[:-2] + f',\n  "options": [\n    {lines}\n  ]\n}}\n'
     json.loads(text)
-    TARGET.write_text(text, encoding="utf-8")
-    print(f"{len(options)} options written to {TARGET}")
+    return text
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) not in {2, 3} or argv[0] not in TITLES:
+        print(__doc__, file=sys.stderr)
+        return 2
+    trainer = argv[0]
+    commit = argv[2] if len(argv) == 3 else PINNED.findall((HERE / f"{trainer}.toml").read_text("utf-8"))[0]
+    options = options_of(Path(argv[1]).resolve())
+    target = TARGETS / f"{trainer}.json"
+    target.write_text(text_of(options, trainer, commit), encoding="utf-8")
+    print(f"{len(options)} options written to {target}")
     return 0
 
 

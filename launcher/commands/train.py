@@ -56,6 +56,7 @@ def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
         data=Path(data) if data else None,
         name=options.name,
         settings=tuple(options.settings),
+        gpus=options.gpus,
     )
     return resolve(paths, request, common.machine_of(paths))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from launcher.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 READ_BYTES = 65536  # of a configuration that is not ours
 
@@ -158,17 +158,31 @@ def write_config(file: Path, version: str) -> None:
     write_atomic(file, config_text(version).encode())
 
 
-def launch_argv(python: Path, config: Path, *, mixed_precision: str, threads: int) -> tuple[str, ...]:
+def launch_argv(
+    python: Path, config: Path, *, mixed_precision: str, threads: int, processes: int = 1, gpus: Sequence[int] = ()
+) -> tuple[str, ...]:  # fmt: skip
     """`accelerate launch` up to the script, by the environment's own interpreter.
 
     Everything that accelerate would otherwise take from the user's global configuration, or guess, is said here:
     it takes all cards, and refuses fp8 files, unless told.
+
+    Args:
+        python: of the environment.
+        config: accelerate's configuration of this environment.
+        mixed_precision: `no`, `fp16` or `bf16`.
+        threads: of each process.
+        processes: how many train together, with torchrun. Without cards they are processes on the CPU.
+        gpus: numbers of the cards that several processes take, one each; empty: from the first on.
     """
+    several = (
+        "--multi_gpu", "--main_process_port", "0",  # any free port: two trainings must not meet on the usual one
+        *(("--gpu_ids", ",".join(map(str, gpus))) if gpus else ()),
+    )  # fmt: skip
     return (
         str(python), "-X", "utf8", "-m", "accelerate.commands.launch",
         "--config_file", str(config), "--mixed_precision", mixed_precision,
-        "--num_processes", "1", "--num_machines", "1", "--dynamo_backend", "no",
-        "--num_cpu_threads_per_process", str(threads),
+        "--num_processes", str(processes), "--num_machines", "1", "--dynamo_backend", "no",
+        "--num_cpu_threads_per_process", str(threads), *(several if processes > 1 else ()),
     )  # fmt: skip
 
 

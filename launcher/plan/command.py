@@ -9,14 +9,17 @@ from launcher.install import accelerate
 from launcher.paths import PACKAGE
 from launcher.plan.names import make_name
 from launcher.plan.records import RUN
+from launcher.trainers.switches import switch_word
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from launcher.paths import Paths
     from launcher.trainers import Trainer
 
 SHIM = PACKAGE / "shim" / "__main__.py"
+SKIP = "skip_until_initial_step"
 LOG_COLUMNS = 200  # rich wraps at 80 in a pipe and tears paths apart
 
 # What a shell, another tool or a user's accelerate configuration may have left: it would change the training.
@@ -24,23 +27,53 @@ REMOVED = (*accelerate.PYTHON_VARIABLES, *accelerate.VARIABLES)
 
 
 def make_argv(
-    paths: Paths, trainer: Trainer, *, mixed_precision: str, threads: int, resume_state: Path | None
-) -> tuple[str, ...]:
-    """`accelerate launch` of the trainer through the shim, by the training environment's own interpreter."""
+    paths: Paths, trainer: Trainer, *, mixed_precision: str, threads: int, resume_state: Path | None,
+    switches: Mapping[str, object] | None = None, processes: int = 1, gpus: Sequence[int] = (),
+) -> tuple[str, ...]:  # fmt: skip
+    """`accelerate launch` of the trainer through the shim, by the training environment's own interpreter.
+
+    Args:
+        paths: of this installation.
+        trainer: what to start.
+        mixed_precision: `no`, `fp16` or `bf16`.
+        threads: of each process.
+        resume_state: the state to go on from.
+        switches: of the launcher itself, for the shim.
+        processes: how many train together; each has a card of its own where there are cards.
+        gpus: numbers of the cards; empty: the first, or those that `processes` needs.
+    """
     launch = accelerate.launch_argv(
         paths.trainer_python(trainer.name), paths.accelerate_config(trainer.name),
-        mixed_precision=mixed_precision, threads=threads,
+        mixed_precision=mixed_precision, threads=threads, processes=processes, gpus=gpus,
     )  # fmt: skip
+    switched = [
+        word for name, value in (switches or {}).items() for word in ("--switch", switch_word(name, value))
+    ]
     shim = (
-        str(SHIM), "--run", RUN, "--script", str(trainer.script), "--trainer-class", trainer.trainer_class, "--",
+        str(SHIM), "--run", RUN, "--script", str(trainer.script), "--trainer-class", trainer.trainer_class, *switched, "--",
         "--config_file", f"{RUN}/train.toml", "--dataset_config", f"{RUN}/dataset.toml",
     )  # fmt: skip
-    resume = ("--resume", str(resume_state), "--skip_until_initial_step") if resume_state else ()
-    return (*launch, *shim, *resume)
+    return (*launch, *shim, *_resume_words(trainer, resume_state))
 
 
-def make_env(paths: Paths, data: Path) -> dict[str, str | None]:
-    """Changes of the environment; None removes a variable."""
+def _resume_words(trainer: Trainer, state: Path | None) -> tuple[str, ...]:
+    """The fork has no way to skip what was trained already; there the shim does it alone."""
+    if state is None:
+        return ()
+    return ("--resume", str(state), *((f"--{SKIP}",) if SKIP in trainer.options else ()))
+
+
+def make_env(
+    paths: Paths, data: Path, *, gpus: Sequence[int] = (), allocator: str | None = None
+) -> dict[str, str | None]:
+    """Changes of the environment; None removes a variable.
+
+    Args:
+        paths: of this installation.
+        data: the image folder, whose caches are shared by its runs.
+        gpus: numbers of the cards to be seen; empty: all of them.
+        allocator: what torch's allocator is told; None: nothing.
+    """
     return {
         "PYTHONUTF8": "1",  # Japanese in a print would end the run on a Western Windows
         "PYTHONUNBUFFERED": "1",  # the log is read while it is written
@@ -49,6 +82,8 @@ def make_env(paths: Paths, data: Path) -> dict[str, str | None]:
         "XFORMERS_FORCE_DISABLE_TRITON": "1",  # its absence on Windows prints a frightening, harmless traceback
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the same numbers as the driver's, whose memory figures are shown
         "LAUNCHER_CACHE_DIR": str(cache_folder(paths, data)),
+        **({"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {}),
+        **({"PYTORCH_CUDA_ALLOC_CONF": allocator} if allocator else {}),
         **dict.fromkeys(REMOVED),
     }
 

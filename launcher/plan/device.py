@@ -25,7 +25,7 @@ def choose_device(paths: Paths, trainer: str, machine: Machine) -> Fact:
     """
     if machine.gpu is None:
         return Fact(value=CPU, reason=machine.gpu_note or "no NVIDIA card")
-    if not _has_cuda(paths, trainer):
+    if not has_cuda(paths, trainer):
         return Fact(
             value=CPU,
             reason=f"the training environment has a CPU build of torch, so {machine.gpu.name} is not used",
@@ -33,7 +33,7 @@ def choose_device(paths: Paths, trainer: str, machine: Machine) -> Fact:
     return Fact(value=CARD, reason=f"{machine.gpu.name}, driver {machine.gpu.driver}")
 
 
-def _has_cuda(paths: Paths, trainer: str) -> bool:
+def has_cuda(paths: Paths, trainer: str) -> bool:
     """Whether the environment was proved with a torch for cards; unknown counts as yes, preflight asks for the proof."""
     try:
         ready = read_json(marker(paths, trainer))
@@ -45,7 +45,7 @@ def _has_cuda(paths: Paths, trainer: str) -> bool:
 
 
 def choose_threads(machine: Machine, device: Fact) -> Fact:
-    """How many CPU threads the training process should use; fixed for a run, because CPU results depend on it."""
+    """How many CPU threads each training process should use; fixed for a run, because CPU results depend on it."""
     if device.value == CARD:
         return Fact(
             value=max(1, min(machine.cores, MOST_THREADS_BESIDE_A_CARD)), reason="the card does the work"
@@ -53,4 +53,4 @@ def choose_threads(machine: Machine, device: Fact) -> Fact:
     # Two cores, one other program busy on them: 30 s a step with two threads (each waits, spinning, for the other at
     # the end of every small operation), 0.5 s without it. One thread gains nothing from luck and loses nothing to a
     # browser, and its sums come out the same on every computer.
-    return Fact(value=1, reason="the rehearsal's model is small: more threads wait for each other")
+    return Fact(value=1, reason="on a processor more threads wait for each other")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.plan.records import RUN
 from launcher.plan.tomlout import write_toml
+from launcher.trainers.switches import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,13 +30,17 @@ BUCKET_KEYS = (
 )
 
 
-def make_train(options: Mapping[str, Setting], *, name: str, model: Path | None) -> dict[str, Any]:
+def make_train(
+    options: Mapping[str, Setting], *, name: str, model: Path | None, tokenizers: Path | None = None
+) -> dict[str, Any]:
     """`train.toml`: every option that is not its default spelling of "off", and what the launcher sets itself."""
-    train = {key: setting.value for key, setting in options.items() if not key.startswith(DATASET)}
+    train = {key: setting.value for key, setting in options.items() if not key.startswith((DATASET, PREFIX))}
     train["output_dir"] = f"{RUN}/output"
     train["output_name"] = name
     if "log_with" in train:
         train["logging_dir"] = f"{RUN}/output/logs"  # upstream refuses log_with without it
+    if tokenizers is not None:  # training is offline, and looks for them nowhere else
+        train.setdefault("tokenizer_cache_dir", tokenizers.as_posix())
     if model is not None:
         train["pretrained_model_name_or_path"] = model.as_posix()
     return train

@@ -27,6 +27,7 @@ class Request:
     name: str | None = None
     settings: tuple[str, ...] = ()
     answers: Mapping[str, object] = field(default_factory=dict)
+    gpus: str | None = None  # numbers of cards, such as `0,1`
     parent: str | None = None
     resume_state: Path | None = None
 

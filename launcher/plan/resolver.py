@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING
 from launcher.errors import InputError, Severity, UsageError
 from launcher.machine import Fact
 from launcher.plan.adaptation import adapt
+from launcher.plan.cards import (
+    cards_fact,
+    cards_notes,
+    cards_of,
+    choose_cards,
+    only_cards,
+    refuse_cards,
+    steps_on,
+)
 from launcher.plan.command import make_argv, make_env
-from launcher.plan.device import CPU, choose_device, choose_threads
+from launcher.plan.device import CARD, CPU, choose_device, choose_threads
 from launcher.plan.files import DATASET, count_steps, make_dataset, make_train
 from launcher.plan.folders import Survey, survey
 from launcher.plan.names import check_name, make_name
 from launcher.plan.records import Plan, Request
+from launcher.plan.switches import allocator_of, complete_switches, switch_notes, switch_values
+from launcher.plan.trainer import choose_trainer, trainer_notes
 from launcher.preset import (
-    AUTOMATIC_TRAINER,
     Preset,
     Setting,
     Settings,
@@ -30,15 +40,15 @@ from launcher.preset import (
     settings_from_answers,
     settings_from_words,
 )
-from launcher.trainers import DEFAULT_TRAINER, Trainer, load_trainer
+from launcher.trainers import load_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.machine import Machine
     from launcher.paths import Paths
+    from launcher.trainers import Trainer
 
-REHEARSAL = "rehearsal"
 LAUNCHER_DEFAULTS = {
     "seed": Setting(value=42, source="launcher: a run needs a fixed seed to be resumed exactly"),
     "resolution": Setting(value="1024,1024", source="launcher: what SDXL was trained at"),
@@ -56,17 +66,26 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     """
     preset = load_preset(paths, request.preset)
     own = load_settings(paths)
-    trainer, trainer_setting = _choose_trainer(paths, request, own, preset)
+    cards = choose_cards(request, own, machine)
+    machine = only_cards(machine, cards)
+    trainer, trainer_setting = choose_trainer(paths, request, own, preset, machine)
+    refuse_cards(trainer, cards)
     data = _data_folder(request, own)
     model = _model_file(request, own)
     name = _choose_name(request, preset, data)
     found = survey(data)
-    layers = gather_layers(paths, request, preset, own)
+    layers = gather_layers(paths, request, preset, own, trainer)
     device = choose_device(paths, trainer.name, machine)
     options, notes = adapt(_complete(layers, found), machine, on_cpu=device.value == CPU)
     _refuse_combinations(options)
-    notes = [*_trainer_notes(trainer, trainer_setting, options, model), *notes, *_data_notes(found)]
+    options |= complete_switches(trainer, layers.switches)
+    notes = [
+        *trainer_notes(trainer, trainer_setting, options, model, machine), *cards_notes(cards, options),
+        *notes, *_data_notes(found), *switch_notes(options, on_cpu=device.value == CPU, system=machine.os),
+    ]  # fmt: skip
     facts = _facts(machine, trainer_setting, device)
+    if cards:
+        facts["gpus"] = cards_fact(machine, cards)
     plan = Plan(
         name=name,
         preset=preset.name,
@@ -91,7 +110,7 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
         data=data,
     )
     return _with_commands(
-        paths, replace(plan, total_steps=count_steps(options, plan.dataset, found)), trainer
+        paths, replace(plan, total_steps=count_steps(steps_on(cards, options), plan.dataset, found)), trainer
     )
 
 
@@ -105,8 +124,7 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
         InputError: the stored plan names a trainer that is not here, or an option that nobody may set.
     """
     trainer = load_trainer(paths, plan.trainer)
-    options = {name: item for name, item in plan.options.items() if not name.startswith(DATASET)}
-    check_options(paths, options)
+    check_options(paths, plan.options, trainer.options)
     again = replace(
         plan,
         parent=parent,
@@ -120,30 +138,30 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
 
 
 def gather_layers(
-    paths: Paths, request: Request, preset: Preset, own: Settings
-) -> tuple[dict[str, Setting], dict[str, Setting]]:
-    """The one order of precedence: preset chain < user settings < answers < command line. (options, dataset)"""
-    answers = settings_from_answers(paths, request.answers)
-    words = settings_from_words(paths, request.settings)
-    options = lay_over(preset.options, own.options, answers.options, words.options)
-    dataset = lay_over(preset.dataset, own.dataset, answers.dataset, words.dataset)
-    return options, dataset
+    paths: Paths, request: Request, preset: Preset, own: Settings, trainer: Trainer
+) -> Settings:
+    """The one order of precedence: preset chain < user settings < answers < command line."""
+    answers = settings_from_answers(paths, request.answers, table=trainer.options)
+    words = settings_from_words(paths, request.settings, table=trainer.options)
+    layers = (preset, own, answers, words)
+    return Settings(
+        options=lay_over(*(layer.options for layer in layers)),
+        dataset=lay_over(*(layer.dataset for layer in layers)),
+        switches=lay_over(*(layer.switches for layer in layers)),
+    )
 
 
-def _complete(
-    layers: tuple[Mapping[str, Setting], Mapping[str, Setting]], found: Survey
-) -> dict[str, Setting]:
+def _complete(layers: Settings, found: Survey) -> dict[str, Setting]:
     """Options with the gaps filled that a plan must not have; the dataset's keys join them under their own names."""
-    options, dataset = layers
     defaults = {
         name: setting
         for name, setting in LAUNCHER_DEFAULTS.items()
-        if name != "max_train_steps" or "max_train_epochs" not in options
+        if name != "max_train_steps" or "max_train_epochs" not in layers.options
     }
-    completed = {**defaults, **options}
+    completed = {**defaults, **layers.options}
     if "caption_extension" not in completed:
         completed["caption_extension"] = _caption_extension(found)
-    completed |= {f"{DATASET}{name}": setting for name, setting in dataset.items()}
+    completed |= {f"{DATASET}{name}": setting for name, setting in layers.dataset.items()}
     return completed
 
 
@@ -153,18 +171,6 @@ def _caption_extension(found: Survey) -> Setting:
         return Setting(value=".txt", source="launcher: no captions were found to go by")
     count = f"{found.captioned(suffix)} of {found.image_count} images have one"
     return Setting(value=suffix, source=f"data folder: {count}")
-
-
-def _choose_trainer(paths: Paths, request: Request, own: Settings, preset: Preset) -> tuple[Trainer, Setting]:
-    wanted = preset.trainer
-    source = f"preset {preset.name}"
-    if "trainer" in own.defaults:
-        wanted, source = str(own.defaults["trainer"].value), own.defaults["trainer"].source
-    if request.trainer:
-        wanted, source = request.trainer, "--trainer"
-    if wanted == AUTOMATIC_TRAINER:
-        wanted, source = DEFAULT_TRAINER, "automatic: the trainer that this version brings"
-    return load_trainer(paths, wanted), Setting(value=wanted, source=source)
 
 
 def _data_folder(request: Request, own: Settings) -> Path:
@@ -235,32 +241,6 @@ def _refuse_combinations(options: Mapping[str, Setting]) -> None:
         )
 
 
-def _trainer_notes(
-    trainer: Trainer, chosen: Setting, options: Mapping[str, Setting], model: Path | None
-) -> list[str]:
-    if trainer.name != REHEARSAL:
-        return []
-    notes = []
-    if chosen.source.startswith("automatic"):
-        notes.append(
-            "The full-size trainer comes with a later version: this run rehearses preset and images with the embedded one."
-        )
-    if model is not None:
-        notes.append("The rehearsal trains a small model of its own: the base model is not used.")
-    ignored = [
-        name for name, setting in options.items() if _is_ignored(name, setting.value, trainer.honoured)
-    ]
-    if ignored:
-        notes.append(f"Without effect in a rehearsal: {', '.join(sorted(ignored))}.")
-    return notes
-
-
-def _is_ignored(name: str, value: object, honoured: frozenset[str] | None) -> bool:
-    return (
-        honoured is not None and name not in honoured and not name.startswith(DATASET) and value is not False
-    )
-
-
 def _data_notes(found: Survey) -> list[str]:
     if not found.passed_over:
         return []
@@ -270,14 +250,29 @@ def _data_notes(found: Survey) -> list[str]:
 
 def _with_commands(paths: Paths, plan: Plan, trainer: Trainer) -> Plan:
     """What follows from the rest: command line, environment, train.toml."""
-    threads = plan.machine["threads"].value if "threads" in plan.machine else 1
-    precision = plan.options["mixed_precision"].value if "mixed_precision" in plan.options else "no"
+    facts = {name: fact.value for name, fact in plan.machine.items()}
+    threads = facts.get("threads", 1)
+    cards = cards_of(facts.get("gpus"))
+    switches = switch_values(plan.options)
     argv = make_argv(
         paths,
         trainer,
-        mixed_precision=str(precision),
+        mixed_precision=str(plan.options["mixed_precision"].value)
+        if "mixed_precision" in plan.options
+        else "no",
         threads=threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1,
         resume_state=plan.resume_state,
+        switches=switches,
+        processes=max(1, len(cards)),
+        gpus=cards,
     )
-    train = make_train(plan.options, name=plan.name, model=plan.model)
-    return replace(plan, argv=argv, env=make_env(paths, plan.data), train=train)
+    allocator = allocator_of(switches, has_card=facts.get("device") == CARD, system=str(facts.get("system")))
+    train = make_train(
+        plan.options,
+        name=plan.name,
+        model=plan.model,
+        tokenizers=paths.tokenizers if trainer.needs_model else None,
+    )
+    return replace(
+        plan, argv=argv, env=make_env(paths, plan.data, gpus=cards, allocator=allocator), train=train
+    )

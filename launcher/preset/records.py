@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class Preset:
     """A preset with everything that it inherits.
 
     `chain` holds its files, the own one first; `sha256` is over all of them. `is_base` marks what is there to be
-    extended rather than trained with. `warnings` came up while reading; errors never get this far.
+    extended rather than trained with. `switches` are those of the launcher itself ([launcher]). `warnings` came up
+    while reading; errors never get this far.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Preset:
     options: Mapping[str, Setting]
     dataset: Mapping[str, Setting]
     sha256: str
+    switches: Mapping[str, Setting] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
     @property

@@ -38,12 +38,13 @@ AT_LEAST_ONE = frozenset({
     "max_train_steps", "max_train_epochs", "train_batch_size", "network_dim", "gradient_accumulation_steps",
     "save_every_n_steps", "save_every_n_epochs", "save_last_n_steps", "save_last_n_steps_state", "save_last_n_epochs",
     "save_last_n_epochs_state", "sample_every_n_steps", "sample_every_n_epochs", "vae_batch_size", "min_bucket_reso",
-    "max_bucket_reso", "bucket_reso_steps", "lr_scheduler_num_cycles", "num_repeats", "save_n_epoch_ratio",
+    "max_bucket_reso", "bucket_reso_steps", "lr_scheduler_num_cycles", "num_repeats", "save_n_epoch_ratio", "keep_states",
 })  # fmt: skip
 AT_LEAST_ZERO = frozenset({
     "seed", "max_data_loader_n_workers", "lr_warmup_steps", "lr_decay_steps", "learning_rate", "unet_lr", "max_grad_norm",
     "keep_tokens", "min_snr_gamma", "caption_dropout_rate", "caption_tag_dropout_rate", "network_dropout", "min_timestep",
-    "max_timestep", "token_warmup_step", "caption_dropout_every_n_epochs",
+    "max_timestep", "token_warmup_step", "caption_dropout_every_n_epochs", "state_every_minutes", "states_budget_gib",
+    "offload_mib",
 })  # fmt: skip
 AT_MOST_ONE = frozenset({"caption_dropout_rate", "caption_tag_dropout_rate", "network_dropout"})
 

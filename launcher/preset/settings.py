@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +12,29 @@ from typing import TYPE_CHECKING
 from launcher.errors import InputError, Problem, Severity, UsageError
 from launcher.preset.records import Setting
 from launcher.preset.schema import WrongValueError, check_value, refuse_name, suggest
-from launcher.preset.tables import DATASET_OPTIONS, printable, read_tables, resolve_paths, strings, table_of
+from launcher.preset.tables import (
+    DATASET_OPTIONS,
+    OWNERS,
+    home_of,
+    listed,
+    printable,
+    read_tables,
+    resolve_paths,
+    strings,
+    table_of,
+)
 from launcher.preset.text import read_document
 from launcher.trainers import load_options
+from launcher.trainers.switches import SWITCHES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from launcher.paths import Paths
     from launcher.trainers import Option
 
-DEFAULT_KEYS = ("model", "data", "trainer")
+DEFAULT_KEYS = ("model", "data", "trainer", "gpus")
+PLAIN_DEFAULTS = frozenset({"trainer", "gpus"})  # the others are paths
 WORDS_FOR_FLAGS = {
     "true": True,
     "yes": True,
@@ -36,10 +49,11 @@ WORDS_FOR_FLAGS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """A layer of settings: options, dataset keys, and (from the user's file) what to take where nothing is said."""
+    """A layer of settings: options, dataset keys, the launcher's switches, and (from the user's file) what to take where nothing is said."""
 
     options: Mapping[str, Setting] = field(default_factory=dict)
     dataset: Mapping[str, Setting] = field(default_factory=dict)
+    switches: Mapping[str, Setting] = field(default_factory=dict)
     defaults: Mapping[str, Setting] = field(default_factory=dict)
 
 
@@ -78,86 +92,132 @@ def load_settings(paths: Paths) -> Settings:
             f"{document.label} has {len(problems)} error{'s' if len(problems) > 1 else ''}", problems=tuple(problems),
             fix="put them right, or remove the lines", where=document.label,
         )  # fmt: skip
-    return Settings(options=tables.options, dataset=tables.dataset, defaults=defaults)
+    return Settings(
+        options=tables.options, dataset=tables.dataset, switches=tables.switches, defaults=defaults
+    )
 
 
 def _default(name: str, value: str, folder: Path) -> str:
-    return value if name == "trainer" else str(folder / Path(value).expanduser())
+    return value if name in PLAIN_DEFAULTS else str(folder / Path(value).expanduser())
 
 
-def settings_from_words(paths: Paths, words: Sequence[str], *, source: str = "--set") -> Settings:
+def settings_from_words(
+    paths: Paths, words: Sequence[str], *, table: Mapping[str, Option] | None = None, source: str = "--set"
+) -> Settings:
     """`key=value` words as a layer; the value is read by the option's type.
+
+    Args:
+        paths: where the option tables lie.
+        words: of the command line.
+        table: options of the trainer in use; None: those of sd-scripts.
+        source: what the settings are to say about where they come from.
 
     Raises:
         UsageError: an unknown key or an unfitting value; all of them are named.
     """
-    table = load_options(paths)
-    options: dict[str, Setting] = {}
-    dataset: dict[str, Setting] = {}
-    problems: list[Problem] = []
+    layer = _Layer(table if table is not None else load_options(paths))
     for word in words:
         name, equals, text = word.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")
-        try:
+        with layer.gathering(f"{source} {word}"):
             _require_equals(equals, word)
-            option, place = _target(name, table, options, dataset)
+            option, place = layer.target(name)
             value = resolve_paths(option.name, check_value(option, _parse(option, text.strip())), Path.cwd())
             place[option.name] = Setting(value=value, source=source)
-        except WrongValueError as error:
-            problems.append(
-                Problem(severity=Severity.ERROR, what=error.what, fix=error.fix, where=f"{source} {word}")
-            )
-    _raise_all(problems)
-    return Settings(options=options, dataset=dataset)
+    return layer.settings()
 
 
-def settings_from_answers(paths: Paths, answers: Mapping[str, object]) -> Settings:
+def settings_from_answers(
+    paths: Paths, answers: Mapping[str, object], *, table: Mapping[str, Option] | None = None
+) -> Settings:
     """Answers of the menu, already values rather than words, as a layer.
 
     Raises:
         UsageError: an unknown key or an unfitting value.
     """
-    table = load_options(paths)
-    options: dict[str, Setting] = {}
-    dataset: dict[str, Setting] = {}
-    problems: list[Problem] = []
+    layer = _Layer(table if table is not None else load_options(paths))
     for name, value in answers.items():
-        try:
-            option, place = _target(name, table, options, dataset)
+        with layer.gathering(f"answer {name}"):
+            option, place = layer.target(name)
             place[option.name] = Setting(value=check_value(option, value), source="answer")
-        except WrongValueError as error:
-            problems.append(
-                Problem(severity=Severity.ERROR, what=error.what, fix=error.fix, where=f"answer {name}")
-            )
-    _raise_all(problems)
-    return Settings(options=options, dataset=dataset)
+    return layer.settings()
 
 
-def check_options(paths: Paths, options: Mapping[str, Setting]) -> None:
+def check_options(
+    paths: Paths, options: Mapping[str, Setting], table: Mapping[str, Option] | None = None
+) -> None:
     """Options that came back from a stored plan must still be options that somebody may set.
 
     Raises:
         InputError: one is not, or its value does not fit.
     """
-    table = load_options(paths)
+    layer = _Layer(table if table is not None else load_options(paths))
     for name, setting in options.items():
-        refused = refuse_name(name, table)
-        if refused:
-            raise InputError(
-                f"{printable(name)}{refused[0].removeprefix(name)}", fix=refused[1], where=setting.source
-            )
         try:
-            check_value(table[name], setting.value)
+            option, _ = layer.target(name)
+            check_value(option, setting.value)
         except WrongValueError as error:
             raise InputError(error.what, fix=error.fix, where=setting.source) from error
 
 
-def _raise_all(problems: list[Problem]) -> None:
-    if not problems:
-        return
-    first = problems[0]
-    rest = "".join(f"\n{problem.what}: {problem.fix}" for problem in problems[1:])
-    raise UsageError(first.what, fix=first.fix + rest, where=first.where)
+class _Layer:
+    """A layer of settings as it grows, word by word."""
+
+    def __init__(self, table: Mapping[str, Option]) -> None:
+        self.table = table
+        self.options: dict[str, Setting] = {}
+        self.dataset: dict[str, Setting] = {}
+        self.switches: dict[str, Setting] = {}
+        self.problems: list[Problem] = []
+
+    @contextmanager
+    def gathering(self, where: str) -> Iterator[None]:
+        """What is wrong with one word is kept for the end, so that all are named at once."""
+        try:
+            yield
+        except WrongValueError as error:
+            problem = Problem(severity=Severity.ERROR, what=error.what, fix=error.fix, where=where)
+            self.problems.append(problem)
+
+    def target(self, name: str) -> tuple[Option, dict[str, Setting]]:
+        """The option that a name means, and where its setting belongs.
+
+        Raises:
+            WrongValueError: there is none, or nobody may set it.
+        """
+        prefix, dot, key = name.partition(".")
+        own = {"dataset": (DATASET_OPTIONS, self.dataset), "launcher": (SWITCHES, self.switches)}
+        if dot and prefix in own:
+            known, place = own[prefix]
+            if key not in known:
+                close = difflib.get_close_matches(key, known, n=1)
+                raise WrongValueError(
+                    f"{prefix}.{printable(key)} is not known",
+                    f"perhaps you meant {prefix}.{close[0]}" if close else f"{prefix} takes {listed(known)}",
+                )
+            return known[key], place
+        name = key if dot and prefix == "options" else name
+        home = home_of(name, self.table)
+        if home in OWNERS:
+            raise WrongValueError(f"{name} belongs to the {OWNERS[home]}", f"write --set {home}.{name}=…")
+        refused = refuse_name(name, self.table)
+        if refused:
+            raise WrongValueError(
+                f"{printable(name)}{refused[0].removeprefix(name)}", refused[1] or suggest(name, self.table)
+            )
+        return self.table[name], self.options
+
+    def settings(self) -> Settings:
+        """The whole layer.
+
+        Raises:
+            UsageError: something in it was wrong.
+        """
+        if self.problems:
+            first = self.problems[0]
+            rest = "".join(f"\n{problem.what}: {problem.fix}" for problem in self.problems[1:])
+            raise UsageError(first.what, fix=first.fix + rest, where=first.where)
+        return Settings(options=self.options, dataset=self.dataset, switches=self.switches)
 
 
 def _require_equals(equals: str, word: str) -> None:
@@ -165,27 +225,6 @@ def _require_equals(equals: str, word: str) -> None:
         raise WrongValueError(
             f"--set {printable(word)} has no value", "write --set key=value, such as --set network_dim=16"
         )
-
-
-def _target(
-    name: str, table: Mapping[str, Option], options: dict[str, Setting], dataset: dict[str, Setting]
-) -> tuple[Option, dict[str, Setting]]:
-    prefix, dot, key = name.partition(".")
-    if dot and prefix == "dataset":
-        if key not in DATASET_OPTIONS:
-            raise WrongValueError(
-                f"dataset.{printable(key)} is not known", f"dataset takes {' and '.join(DATASET_OPTIONS)}"
-            )
-        return DATASET_OPTIONS[key], dataset
-    name = key if dot and prefix == "options" else name
-    if name in DATASET_OPTIONS:
-        raise WrongValueError(f"{name} belongs to the dataset", f"write --set dataset.{name}=…")
-    refused = refuse_name(name, table)
-    if refused:
-        raise WrongValueError(
-            f"{printable(name)}{refused[0].removeprefix(name)}", refused[1] or suggest(name, table)
-        )
-    return table[name], options
 
 
 def _parse(option: Option, text: str) -> object:

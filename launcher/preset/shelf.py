@@ -25,7 +25,6 @@ TEXTS = ("title", "purpose", "extends", "trainer", "measured")
 KEYS = (*TEXTS, "min_vram_gib", "base")
 LINE = re.compile(r":(\d+)(?: \(|$)")
 MAX_CHAIN = 16  # files that extend each other; more is a mistake
-LATER_TRAINERS = ("sd-scripts", "sd-scripts-fp8")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +113,7 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
         chain=tuple(file.document.path for file in chain),
         options=options,
         dataset=lay_over(*(layer.dataset for layer in layers)),
+        switches=lay_over(*(layer.switches for layer in layers)),
         sha256=hashlib.sha256("".join(file.document.sha256 for file in chain).encode()).hexdigest(),
         warnings=() if chain[0].header.get("base") else tuple(combinations),
     )
@@ -240,13 +240,7 @@ def _check_trainer(document: Document, header: dict[str, Any], problems: list[Pr
     if name is None or name == AUTOMATIC_TRAINER or name in TRAINERS:
         return
     known = [AUTOMATIC_TRAINER, *TRAINERS]
-    if name in LATER_TRAINERS:
-        what, fix = (
-            f"the trainer {name} is not in this version",
-            "leave trainer out: the launcher takes what is installed",
-        )
-    else:
-        close = difflib.get_close_matches(name, known, n=1)
-        what = f"there is no trainer called {printable(name)}"
-        fix = f'perhaps you meant "{close[0]}"' if close else f"trainers: {', '.join(known)}"
+    close = difflib.get_close_matches(name, known, n=1)
+    what = f"there is no trainer called {printable(name)}"
+    fix = f'perhaps you meant "{close[0]}"' if close else f"trainers: {', '.join(known)}"
     problems.append(document.problem(what, "preset", "trainer", fix=fix))

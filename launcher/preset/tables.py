@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from launcher.preset.owned import INSTEAD
 from launcher.preset.schema import WrongValueError, check_value, refuse_name
 from launcher.trainers import Option
+from launcher.trainers.switches import SWITCHES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -26,6 +27,7 @@ def _own(name: str, kind: str) -> Option:
 DATASET_OPTIONS = {
     option.name: option for option in (_own("num_repeats", "int"), _own("class_tokens", "str"))
 }
+OWNERS = {"dataset": "dataset", "launcher": "launcher"}  # tables that are not the trainer's
 # Their values are files: written in a preset they lie beside it, typed on a command line in the current folder.
 PATH_OPTIONS = frozenset({
     "vae", "sample_prompts", "network_weights", "base_weights", "tokenizer_cache_dir", "conditioning_data_dir",
@@ -39,18 +41,21 @@ class Tables:
 
     options: dict[str, Setting] = field(default_factory=dict)
     dataset: dict[str, Setting] = field(default_factory=dict)
+    switches: dict[str, Setting] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)  # options that were given, but wrong
 
 
 def read_tables(document: Document, table: Mapping[str, Option], known: Collection[str]) -> Tables:
-    """[options] and [dataset] of a document; `known` are its further tables, which the caller reads."""
+    """[options], [dataset] and [launcher] of a document; `known` are its further tables, which the caller reads."""
     found = Tables()
+    names = [*known, "options", "dataset", "launcher"]
     for name, value in document.tables.items():
-        if name not in {"options", "dataset", *known}:
-            found.problems.append(_stray(document, name, value, table, [*known, "options", "dataset"]))
+        if name not in names:
+            found.problems.append(_stray(document, name, value, table, names))
     _read_options(document, table, found)
-    _read_dataset(document, table, found)
+    _read_own(document, "dataset", DATASET_OPTIONS, found, table)
+    _read_own(document, "launcher", SWITCHES, found, table)
     return found
 
 
@@ -66,9 +71,8 @@ def table_of(document: Document, name: str, problems: list[Problem]) -> dict[str
 def _stray(
     document: Document, name: str, value: object, table: Mapping[str, Option], known: Collection[str]
 ) -> Problem:
-    is_option = not isinstance(value, dict) and (name in table or name in DATASET_OPTIONS)
-    if is_option:
-        home = "dataset" if name in DATASET_OPTIONS else "options"
+    home = home_of(name, table)
+    if home and not isinstance(value, dict):
         return document.problem(f"{name} stands outside of every table", name, fix=f"move it below [{home}]")
     close = difflib.get_close_matches(name.lower(), known, n=1)
     fix = (
@@ -80,10 +84,11 @@ def _stray(
 def _read_options(document: Document, table: Mapping[str, Option], found: Tables) -> None:
     for name, value in table_of(document, "options", found.problems).items():
         refused = refuse_name(name, table)
-        if name in DATASET_OPTIONS:
+        home = home_of(name, table)
+        if home in OWNERS:
             found.problems.append(
                 document.problem(
-                    f"{name} belongs to the dataset", "options", name, fix="move it below [dataset]"
+                    f"{name} belongs to the {OWNERS[home]}", "options", name, fix=f"move it below [{home}]"
                 )
             )
         elif refused:
@@ -99,17 +104,36 @@ def _meant(fix: str, table: Mapping[str, Option]) -> set[str]:
     return {word for word in fix.split() if word in table and word not in INSTEAD}
 
 
-def _read_dataset(document: Document, table: Mapping[str, Option], found: Tables) -> None:
-    for name, value in table_of(document, "dataset", found.problems).items():
-        if name in DATASET_OPTIONS:
-            _read_one(document, "dataset", DATASET_OPTIONS[name], value, found)
+def _read_own(
+    document: Document, place: str, known: Mapping[str, Option], found: Tables, table: Mapping[str, Option]
+) -> None:
+    """A table with keys of our own: [dataset] or [launcher]."""
+    for name, value in table_of(document, place, found.problems).items():
+        if name in known:
+            _read_one(document, place, known[name], value, found)
             continue
-        close = difflib.get_close_matches(name, DATASET_OPTIONS, n=1)
-        fix = f"perhaps you meant {close[0]}" if close else f"[dataset] takes {' and '.join(DATASET_OPTIONS)}"
-        if name in table and name not in INSTEAD:
-            fix = "move it below [options]"
-        what = f"{printable(name)} is not a key of [dataset]"
-        found.problems.append(document.problem(what, "dataset", name, fix=fix))
+        close = difflib.get_close_matches(name, known, n=1)
+        fix = f"perhaps you meant {close[0]}" if close else f"[{place}] takes {listed(known)}"
+        home = home_of(name, table)
+        if home and name not in INSTEAD:
+            fix = f"move it below [{home}]"
+        what = f"{printable(name)} is not a key of [{place}]"
+        found.problems.append(document.problem(what, place, name, fix=fix))
+
+
+def home_of(name: str, table: Mapping[str, Option]) -> str:
+    """The table in which a key belongs; empty when nobody knows it."""
+    if name in DATASET_OPTIONS:
+        return "dataset"
+    if name in SWITCHES:
+        return "launcher"
+    return "options" if name in table else ""
+
+
+def listed(names: Collection[str]) -> str:
+    """Names for a sentence: "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _read_one(document: Document, table: str, option: Option, value: object, found: Tables) -> None:
@@ -119,7 +143,7 @@ def _read_one(document: Document, table: str, option: Option, value: object, fou
         found.problems.append(document.problem(error.what, table, option.name, fix=error.fix))
         found.unreadable.add(option.name)
         return
-    place = found.options if table == "options" else found.dataset
+    place = {"options": found.options, "dataset": found.dataset, "launcher": found.switches}[table]
     checked = resolve_paths(option.name, checked, document.path.parent)
     place[option.name] = document.setting(checked, table, option.name)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import InputError
 from launcher.trainers import rehearsal
 from launcher.trainers.options import Option, load_options
+from launcher.trainers.switches import SWITCHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,31 @@ if TYPE_CHECKING:
 
     from launcher.paths import Paths
 
-__all__ = ["DEFAULT_TRAINER", "TRAINERS", "Option", "Trainer", "load_options", "load_trainer"]
+__all__ = [
+    "DEFAULT_TRAINER",
+    "FULL_TRAINER",
+    "TRAINERS",
+    "Option",
+    "Trainer",
+    "load_options",
+    "load_trainer",
+]
+
+FULL_TRAINER = "sd-scripts"  # what automatic means where there is a card
+DEFAULT_TRAINER = "rehearsal"  # ... and where there is none: it runs everywhere
+FORK = "sd-scripts-fp8"
+
+# As in vendor/<trainer>.toml, which the installer checks the code against; a test compares them.
+COMMITS = {
+    FULL_TRAINER: "ae72efb92babe89ff8e70f057e42db68440e8d61",
+    FORK: "100f852b5858462070831d4135fee7b7080de592",
+}
+TITLES = {
+    FULL_TRAINER: "kohya-ss/sd-scripts v0.10.1",
+    FORK: "KohakuBlueleaf/sd-scripts, the fp8 experiments of January 2024",
+}
+# What the shim does for every trainer; the rest changes code that only sd-scripts has.
+COMMON_SWITCHES = frozenset({"state_every_minutes", "keep_states", "states_budget_gib"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +49,9 @@ class Trainer:
     """A training script and how to call it.
 
     `script` has a class `trainer_class` with a method `train(args)`; `cwd` is the folder to start it in (None: any).
-    `honoured` names the options that have an effect; None: all of them.
+    `honoured` names the options that have an effect; None: all of them. `switches` names those of
+    `launcher.trainers.switches` that the shim can obey there. `needs_model`: it trains a base model of the user's,
+    with the tokenizers that the installer fetched.
     """
 
     name: str
@@ -35,11 +62,13 @@ class Trainer:
     trainer_class: str
     options: dict[str, Option]
     honoured: frozenset[str] | None
+    switches: frozenset[str] = COMMON_SWITCHES
+    needs_model: bool = False
 
 
 def _rehearsal(paths: Paths) -> Trainer:
     return Trainer(
-        name="rehearsal",
+        name=DEFAULT_TRAINER,
         title=rehearsal.TITLE,
         commit=None,
         script=rehearsal.SCRIPT,
@@ -50,8 +79,27 @@ def _rehearsal(paths: Paths) -> Trainer:
     )
 
 
-TRAINERS: dict[str, Callable[[Paths], Trainer]] = {"rehearsal": _rehearsal}
-DEFAULT_TRAINER = "rehearsal"  # until the installer can fetch sd-scripts
+def _sd_scripts(paths: Paths, name: str) -> Trainer:
+    """A pinned sd-scripts; the folder of its code is that of the current environment, installed or not yet."""
+    return Trainer(
+        name=name,
+        title=TITLES[name],
+        commit=COMMITS[name],
+        script=paths.trainer_code(name) / "sdxl_train_network.py",
+        cwd=None,
+        trainer_class="SdxlNetworkTrainer",
+        options=load_options(paths, name),
+        honoured=None,
+        switches=frozenset(SWITCHES),
+        needs_model=True,
+    )
+
+
+TRAINERS: dict[str, Callable[[Paths], Trainer]] = {
+    DEFAULT_TRAINER: _rehearsal,
+    FULL_TRAINER: lambda paths: _sd_scripts(paths, FULL_TRAINER),
+    FORK: lambda paths: _sd_scripts(paths, FORK),
+}
 
 
 def load_trainer(paths: Paths, name: str) -> Trainer:

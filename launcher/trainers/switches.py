@@ -12,24 +12,33 @@ from launcher.trainers.options import Option
 PREFIX = "launcher."  # how the switches are called among a plan's options
 
 
-def _switch(name: str, kind: str, default: object, choices: tuple[str, ...] | None = None) -> Option:
+def _switch(
+    name: str, kind: str, default: object, about: str, choices: tuple[str, ...] | None = None
+) -> Option:
+    ABOUT[name] = about
     return Option(name=name, type=kind, default=default, choices=choices, many=False)
 
 
+ABOUT: dict[str, str] = {}  # what each does, for plans and presets
 SWITCHES = {
     option.name: option
     for option in (
-        _switch("exact_resume", "flag", True),  # noqa: FBT003  (absolute steps, data order from seed and epoch)
-        _switch("state_every_minutes", "float", 15.0),  # a state by the clock too; 0: only with the saves
-        _switch("keep_states", "int", 3),  # the newest ones; a state is removed only after a newer one verified
-        _switch("states_budget_gib", "float", 0.0),  # keep fewer when they take more disk than this; 0: no budget
-        _switch("cache_images", "str", "folder", ("folder", "beside")),  # latents: our cache folder, or beside images
-        _switch("lean_load", "flag", True),  # noqa: FBT003  (weights straight to the stored type, no fp32 copies)
-        _switch("free_text_encoders", "flag", True),  # noqa: FBT003  (once their outputs are cached)
-        _switch("vae_encode", "str", "rows", ("rows", "stock")),  # rows: strip by strip, the same numbers, less memory
-        _switch("vae_decode", "str", "rows", ("rows", "stock")),  # the same for sample images
-        _switch("sample_unet", "str", "autocast", ("autocast", "stock")),  # autocast: the fp8 weights stay as they are
-        _switch("offload_mib", "int", 0),  # frozen U-Net weights kept in RAM and brought to the card when needed
-        _switch("allocator", "str", "expandable", ("expandable", "stock")),  # of torch; where the system has it
+        _switch("exact_resume", "flag", True, "absolute steps, and a data order that follows from seed and epoch"),
+        _switch("state_every_minutes", "float", 15.0, "a state by the clock too; 0: only with the saves"),
+        _switch("keep_states", "int", 3, "the newest states; one is removed only when a newer one has been verified"),
+        _switch("states_budget_gib", "float", 0.0, "keep fewer states when they take more disk than this; 0: no limit"),
+        _switch("cache_images", "str", "folder", "latents and text outputs: in the launcher's folder, or beside the images", ("folder", "beside")),
+        _switch("lean_load", "flag", True, "loads the weights straight in the stored type, without copies in fp32"),
+        _switch("free_text_encoders", "flag", True, "once their outputs are cached nothing needs them"),
+        _switch("vae_encode", "str", "rows", "strip by strip: the same numbers from less memory", ("rows", "stock")),
+        _switch("vae_decode", "str", "rows", "the same for sample images", ("rows", "stock")),
+        _switch("sample_unet", "str", "autocast", "samples with the fp8 weights as they are, not with a copy in fp16", ("autocast", "stock")),
+        _switch("offload_mib", "int", 0, "frozen U-Net weights kept in RAM and brought to the card when needed"),
+        _switch("allocator", "str", "expandable", "torch's memory in segments that grow: less is lost in gaps", ("expandable", "stock")),
     )
-}
+}  # fmt: skip
+
+
+def switch_word(name: str, value: object) -> str:
+    """`NAME=VALUE` as the shim reads it."""
+    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"

@@ -1,0 +1,53 @@
+"""The launcher's own switches in a plan: all that the trainer can obey, each with its source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.preset import Setting
+from launcher.trainers.switches import ABOUT, PREFIX, SWITCHES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from launcher.trainers import Trainer
+
+DEFAULT = "launcher"  # the source of a switch that nobody has set
+
+
+def complete_switches(trainer: Trainer, chosen: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Switches as a plan keeps them, `launcher.NAME`: those that were set, and the defaults of the others."""
+    found = {
+        name: Setting(value=option.default, source=DEFAULT, why=ABOUT[name])
+        for name, option in SWITCHES.items()
+        if name in trainer.switches
+    }
+    return {f"{PREFIX}{name}": setting for name, setting in {**found, **chosen}.items()}
+
+
+def switch_values(options: Mapping[str, Setting]) -> dict[str, object]:
+    """The switches among a plan's options, by their own names."""
+    return {
+        name.removeprefix(PREFIX): setting.value
+        for name, setting in options.items()
+        if name.startswith(PREFIX)
+    }
+
+
+def allocator_of(switches: Mapping[str, object], *, has_card: bool, system: str) -> str | None:
+    """What torch's allocator is told through its variable; None: nothing.
+
+    Segments that grow need the system's virtual memory functions, which torch uses on Linux only.
+    """
+    is_wanted = switches.get("allocator") == "expandable"
+    return "expandable_segments:True" if is_wanted and has_card and system.startswith("Linux") else None
+
+
+def switch_notes(options: Mapping[str, Setting], *, on_cpu: bool, system: str) -> list[str]:
+    """What a switch cannot do here."""
+    is_wanted = switch_values(options).get("allocator") == "expandable"
+    if on_cpu or not is_wanted or allocator_of(switch_values(options), has_card=True, system=system):
+        return []
+    return [
+        "launcher.allocator = expandable changes nothing on this system: torch's memory grows so on Linux only."
+    ]
