@@ -63,7 +63,13 @@ def only_problem(paths, text):
 # The shipped presets
 
 
-@pytest.mark.parametrize("name", ["sdxl-fp8", "style-8gb", "demo"])
+SHIPPED = (
+    "character-8gb", "concept-8gb", "demo", "fork-style-8gb", "quick-768", "sdxl-12gb", "sdxl-16gb", "sdxl-24gb", "sdxl-4gb",
+    "sdxl-6gb", "sdxl-fp8", "sdxl-style", "style-8gb", "style-8gb-te", "turing-8gb",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_presets_are_sound(paths, name):
     preset = load_preset(paths, name)
     assert preset.is_shipped
@@ -75,12 +81,9 @@ def test_shipped_presets_are_sound(paths, name):
 
 
 def test_shipped_presets_are_all_listed(paths):
-    assert {entry.name for entry in list_presets(paths) if isinstance(entry, Preset)} == {
-        "sdxl-fp8",
-        "style-8gb",
-        "demo",
-    }
-    assert load_preset(paths, "sdxl-fp8").is_base
+    assert tuple(entry.name for entry in list_presets(paths) if isinstance(entry, Preset)) == SHIPPED
+    bases = {name for name in SHIPPED if load_preset(paths, name).is_base}
+    assert bases == {"sdxl-fp8", "sdxl-style"}
     assert not load_preset(paths, "style-8gb").is_base
 
 
@@ -103,7 +106,7 @@ def test_values_name_their_file_and_line(paths):
     name, _, line = preset.options["fp8_base"].source.rpartition(":")
     assert name == "presets/sdxl-fp8.toml"
     assert lines[int(line) - 1].startswith("fp8_base = true")
-    assert [path.stem for path in preset.chain] == ["style-8gb", "sdxl-fp8"]
+    assert [path.stem for path in preset.chain] == ["style-8gb", "sdxl-style", "sdxl-fp8"]
 
 
 # One mistake, one sentence, one line
