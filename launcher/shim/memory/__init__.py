@@ -1,0 +1,45 @@
+"""Less memory for the same training: what `launcher.trainers.switches` offers, hung on a known trainer.
+
+load      weights stay in the mapped file until the cast to their stored type
+encoders  text encoders and VAE leave when nothing needs them any more; `prompts` remembers what sampling asks
+vae, rows encode and decode strip by strip
+sampling  the fp8 U-Net as it is; a failure is a warning
+offload   frozen weights wait in RAM
+models    the moments on which these hang; `heap` gives memory back
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from launcher.shim.memory import encoders, heap, load, sampling, vae
+from launcher.shim.memory.models import Moments
+
+if TYPE_CHECKING:
+    from launcher.shim.context import Context
+    from launcher.shim.memory.models import Models
+
+
+def install(context: Context) -> None:
+    """Every saving that the switches ask for. All of them are exact; see the modules for how that was shown."""
+    switches = context.switches
+    moments = Moments(context)
+    heap.give_large_blocks_their_own_mapping()
+    if switches["lean_load"]:
+        load.install(context)
+    if switches["vae_encode"] == "rows" or switches["vae_decode"] == "rows":
+        moments.on_load.append(lambda models: _vae_in_rows(context, models))
+    if switches["free_text_encoders"]:
+        encoders.install(context, moments)
+    if switches["lean_load"] or switches["offload_mib"] > 0:
+        moments.place = load.place_tensor_by_tensor(switches["offload_mib"])
+    sampling.install(context, keep_fp8=switches["sample_unet"] == "autocast")
+    moments.wrap()
+
+
+def _vae_in_rows(context: Context, models: Models) -> None:
+    parts = {"vae_encode": models.vae.encoder, "vae_decode": models.vae.decoder}
+    for name, part in parts.items():
+        reason = vae.work_in_rows(part) if context.switches[name] == "rows" else None
+        if reason is not None:
+            context.warn(f"The VAE works on whole pictures, with more memory: {reason}.")

@@ -1,0 +1,189 @@
+"""The sample prompts of a run, encoded once while the text encoders are still there.
+
+What stock computes at every sampling, from encoders that it keeps in RAM as float32 (3.3 GB), is computed here with the
+same functions on the same weights, and remembered by the tokens. A prompt that was not in the file then (it was edited
+in mid-run) is encoded by encoders that are loaded for that moment.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from launcher.shim.memory.heap import release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from launcher.shim.context import Context
+    from launcher.shim.memory.models import Models
+
+
+class Memory:
+    """Outputs of the text encoders by what went in. Stands between the pipeline and the encoders."""
+
+    def __init__(self, reload: Callable[[], list[Any]]) -> None:
+        self._reload = reload
+        self._known: dict[tuple[object, ...], tuple[Any, ...]] = {}
+
+    def learn(self, key: tuple[object, ...], outputs: Any) -> Any:
+        """Keep outputs and give them back."""
+        self._known[key] = tuple(_on_cpu(output) for output in outputs)
+        return outputs
+
+    def recall(self, key: tuple[object, ...], encode: Callable[[list[Any]], Any]) -> Any:
+        """Copies of what was kept (the pipeline weights them in place); else encode with encoders loaded for it."""
+        if key not in self._known:
+            self.learn(key, encode(self._reload()))
+            release()
+        return tuple(None if output is None else output.clone() for output in self._known[key])
+
+
+def remember(context: Context, models: Models, memory: Memory) -> None:
+    """Encode every prompt of the file, positive and negative, as the trainer's pipeline would."""
+    import torch
+
+    args, modules = context.args, context.modules
+    pairs = [
+        (prompt.get("prompt", ""), prompt.get("negative_prompt"), prompt.get("scale", 7.5) > 1.0)
+        for prompt in read_prompts(Path(args.sample_prompts), modules["library.train_util"])
+    ]
+    has_strategies = "library.strategy_sdxl" in modules
+    ask = _ask_strategies if has_strategies else _ask_pipeline
+    with torch.no_grad(), models.accelerator.autocast():
+        _stand_between(context, memory, has_strategies=has_strategies)
+        for prompt, negative, is_guided in pairs:
+            ask(context, models, prompt, negative if is_guided else None, is_guided=is_guided)
+
+
+def read_prompts(path: Path, train_util: Any) -> Iterator[dict[str, Any]]:
+    """Prompts of a .txt, .toml or .json file, by the trainer's own reading of a line."""
+    text = path.read_text(encoding="utf-8")
+    found: list[Any]
+    if path.suffix == ".txt":
+        found = [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
+    elif path.suffix == ".toml":
+        common = train_util.toml.loads(text)["prompt"]
+        found = [{**common, **prompt} for prompt in common["subset"]]
+    else:
+        found = json.loads(text)
+    for prompt in found:
+        yield train_util.line_to_prompt_dict(prompt) if isinstance(prompt, str) else prompt
+
+
+def loaded_again(context: Context, models: Models) -> Callable[[], list[Any]]:
+    """A function that loads the text encoders with the weights they had: rounded to the training's type."""
+
+    def load() -> list[Any]:
+        import torch
+
+        context.warn("The sample prompts were changed: the text encoders are loaded again for a moment.")
+        with torch.random.fork_rng(devices=[]):  # the image's seed is set already
+            encoder1, encoder2, *_ = context.modules["library.sdxl_train_util"]._load_target_model(  # noqa: SLF001
+                context.args.pretrained_model_name_or_path, None, None, models.weight_dtype
+            )
+        kept = kept_type(context, models)
+        return [encoder.to(models.weight_dtype).to(kept) for encoder in (encoder1, encoder2)]
+
+    return load
+
+
+def kept_type(context: Context, models: Models) -> Any:
+    """The type of the encoders when stock samples with cached outputs: float32, rounded to the training's type before.
+
+    The fork keeps them in the training's type; with fp8 it could not encode at all, and gets what v0.10.1 has.
+    """
+    import torch
+
+    is_fork = "library.strategy_sdxl" not in context.modules
+    return models.weight_dtype if is_fork and not context.args.fp8_base else torch.float32
+
+
+def _stand_between(context: Context, memory: Memory, *, has_strategies: bool) -> None:
+    """Every call of the trainer's encoding function: learn while there are weights, recall afterwards."""
+    if has_strategies:
+        owner: Any = context.modules["library.strategy_sdxl"].SdxlTextEncodingStrategy
+        original = owner.encode_tokens_with_weights
+
+        @functools.wraps(original)
+        def encode_tokens_with_weights(
+            strategy: Any, tokenizing: Any, models: Any, tokens: Any, weights: Any
+        ) -> Any:
+            key = (*map(_bytes, tokens), *map(_bytes, weights))
+            if is_emptied(models[0]):
+                return list(
+                    memory.recall(key, lambda again: original(strategy, tokenizing, again, tokens, weights))
+                )
+            return memory.learn(key, original(strategy, tokenizing, models, tokens, weights))
+
+        owner.encode_tokens_with_weights = encode_tokens_with_weights
+        return
+    owner = importlib.import_module("library.sdxl_lpw_stable_diffusion")
+    original = owner.get_hidden_states
+
+    @functools.wraps(original)
+    def get_hidden_states(encoder: Any, input_ids: Any, is_second: bool, eos: Any, device: Any) -> Any:
+        key = (is_second, _bytes(input_ids))
+        if not is_emptied(encoder):
+            return memory.learn(key, original(encoder, input_ids, is_second, eos, device))
+        outputs = memory.recall(
+            key, lambda again: original(again[int(is_second)], input_ids, is_second, eos, "cpu")
+        )
+        return tuple(None if output is None else output.to(device) for output in outputs)
+
+    owner.get_hidden_states = get_hidden_states
+
+
+def _ask_strategies(
+    context: Context, models: Models, prompt: str, negative: str | None, *, is_guided: bool
+) -> None:
+    """As the pipeline of v0.10.1 does: positive and negative separately."""
+    base = context.modules["library.strategy_base"]
+    tokenizing = base.TokenizeStrategy.get_strategy()
+    encoding = base.TextEncodingStrategy.get_strategy()
+    for text in (prompt, negative or "") if is_guided else (prompt,):
+        tokens, weights = tokenizing.tokenize_with_weights(text)
+        encoding.encode_tokens_with_weights(tokenizing, models.text_encoders, tokens, weights)
+
+
+def _ask_pipeline(
+    context: Context, models: Models, prompt: str, negative: str | None, *, is_guided: bool
+) -> None:
+    """As the pipeline of the fork does: one encoder after the other, positive and negative of the same length."""
+    pipeline = importlib.import_module("library.sdxl_lpw_stable_diffusion")
+    tokenizers = _tokenizers(context)
+    for number, (tokenizer, encoder) in enumerate(zip(tokenizers, models.text_encoders, strict=True)):
+        pipeline.get_weighted_text_embeddings(
+            pipe=SimpleNamespace(tokenizer=tokenizer, text_encoder=encoder, device="cpu"),
+            prompt=prompt,
+            uncond_prompt=[negative or ""] if is_guided else None,
+            max_embeddings_multiples=3,  # the pipeline's own default, which sampling leaves as it is
+            clip_skip=context.args.clip_skip,
+            is_sdxl_text_encoder2=number == 1,
+        )
+
+
+def _tokenizers(context: Context) -> Any:
+    return context.modules["library.sdxl_train_util"].load_tokenizers(context.args)
+
+
+def is_emptied(encoder: Any) -> bool:
+    """Whether `empty` was here."""
+    return bool(next(encoder.parameters()).is_meta)
+
+
+def empty(encoder: Any) -> None:
+    """Drop the weights; the module stays, for the code that asks for its type or puts it in training mode."""
+    encoder.to("meta")
+
+
+def _bytes(tensor: Any) -> bytes:
+    return bytes(tensor.cpu().contiguous().numpy().tobytes())
+
+
+def _on_cpu(output: Any) -> Any:
+    return None if output is None else output.detach().cpu().clone()
