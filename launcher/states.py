@@ -136,19 +136,33 @@ def publish_state(folder: Path, states: Path, *, extra: Mapping[str, object]) ->
     return target, size
 
 
-def retire_states(run: RunPaths, *, keep: int = KEPT_STATES) -> str | None:
-    """Remove all but the newest `keep` states, but only when the newest one verifies; else the reason why not."""
+def retire_states(run: RunPaths, *, keep: int = KEPT_STATES, budget: int = 0) -> str | None:
+    """Remove all but the newest `keep` states, and more while they take over `budget` bytes (0: any).
+
+    The newest always stays, and nothing goes unless that one verifies; else the reason why not.
+    """
     states = list_states(run)
-    if len(states) <= max(1, keep):
+    kept = _within_budget(states[: max(1, keep)], budget)
+    if len(states) <= kept:
         return None
     reason = verify_state(states[0])
     if reason:
         return reason
-    for old in states[max(1, keep) :]:
+    for old in states[kept:]:
         gone = aside(run.states, old.name)  # renamed first: a half-removed state never bears a state's name
         replace(old, gone)
         discard(gone)
     return None
+
+
+def _within_budget(states: list[Path], budget: int) -> int:
+    """How many of the newest states fit; one at least."""
+    total = 0
+    for count, state in enumerate(states):
+        total += sum(path.stat().st_size for path in state.rglob("*") if path.is_file())
+        if budget and count and total > budget:
+            return count
+    return len(states)
 
 
 def verify_state(folder: Path) -> str | None:
@@ -159,6 +173,7 @@ def verify_state(folder: Path) -> str | None:
             _verify_manifest(manifest)
             or _verify_files(folder, manifest["files"])
             or _verify_step(folder, manifest["step"])
+            or _verify_schedule(manifest)
         )
     except InputError as error:
         return error.what
@@ -203,6 +218,20 @@ def _verify_step(folder: Path, step: int) -> str | None:
     if own != step or state_step(folder) not in {None, step}:
         return f"the steps disagree: {TRAIN_STATE} says {own}, {MANIFEST} {step}, the folder is {folder.name}"
     return None
+
+
+def _verify_schedule(manifest: Mapping[str, Any]) -> str | None:
+    """The schedule goes on by one step for each process (facts/sd-scripts.md 2.3). States of the rehearsal do not say it.
+
+    A loss scaler (fp16) skips steps whose gradients overflow, and the schedule's with them.
+    """
+    found, processes = manifest.get("scheduler_step"), manifest.get("processes")
+    if not isinstance(found, int) or not isinstance(processes, int):
+        return None
+    expected = manifest["step"] * processes
+    if found == expected or (found < expected and "scaler.pt" in manifest["files"]):
+        return None
+    return f"the learning-rate schedule is at {found}, which is not {manifest['step']} steps of {processes}"
 
 
 def _has_safetensors_header(path: Path) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from launcher.events import Status
+from launcher.shim.crew import Crew
 from launcher.shim.pace import vram_mib
 from launcher.shim.requests import Leave, requested
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from launcher.paths import RunPaths
     from launcher.shim.pace import Pace
@@ -20,26 +23,40 @@ if TYPE_CHECKING:
     from launcher.shim.saving import Saver
 
 PHASES = ("load_models", "cache_latents", "cache_text_encoder_outputs", "train_loop")
+REQUESTS = (None, Status.PAUSED, Status.CANCELLED)  # as numbers, for processes that must agree
 
 
 class Hooks:
-    """What happens around a trainer's methods."""
+    """What happens around a trainer's methods.
+
+    `wrap` finds the methods of a trainer that was written for it (the rehearsal). For one that knows nothing of us,
+    its adapter calls `phase`, `tell_totals` and `warn`, and sets `rates`, `collect_losses`, `is_sampling_due` and
+    `resumed_step`.
+    """
 
     def __init__(
-        self, run: RunPaths, reporter: Reporter, pace: Pace, phases: Phases, samples: Samples
-    ) -> None:
+        self, run: RunPaths, reporter: Reporter, pace: Pace, phases: Phases, samples: Samples, *,
+        crew: Crew | None = None, state_every_minutes: float = 0.0,
+    ) -> None:  # fmt: skip
         self.saver: Saver
+        self.pace = pace
+        self.phases = phases
         self.total_steps: int | None = None
+        self.resumed_step = 0
+        self.rates: Callable[[Any], dict[str, float]] = _learning_rates
+        self.collect_losses: Callable[[], list[float]] = list
+        self.is_sampling_due: Callable[[Any, int | None, int], bool] = _is_never_due
+        self._crew = crew or Crew()
+        self._state_every_s = state_every_minutes * 60
         self._run = run
         self._reporter = reporter
-        self._pace = pace
-        self._phases = phases
         self._samples = samples
         self._steps_per_epoch = 0
         self._epochs = 0
         self._accelerator: Any = None
         self._leaving: Status | None = None  # asked for, but the trainer first saves what is due at this step
         self._saves_due = 0
+        self._is_postponed = False
 
     def wrap(self, trainer_class: type) -> None:
         """Put the wrappers on a class, each where the class has such a method."""
@@ -53,24 +70,33 @@ class Hooks:
     def _in_phase(
         self, name: str, original: Callable[..., Any], trainer: Any, *args: Any, **more: Any
     ) -> Any:
-        self._leave_before_steps()
-        self._reporter.attempt(self._tell_totals, trainer)
-        with self._phases.phase(name):
-            self._pace.begin_step()
+        with self.phase(name, trainer):
             return original(trainer, *args, **more)
+
+    @contextmanager
+    def phase(self, name: str, trainer: Any = None) -> Iterator[None]:
+        """One part of the training, with its time and memory; the place to leave before the first step."""
+        self.leave_before_steps(is_agreed=True)
+        self._reporter.attempt(self._tell_totals_of, trainer)
+        with self.phases.phase(name):
+            self.pace.begin_step()
+            yield
+
+    def warn(self, message: str) -> None:
+        self._reporter.emit("warning", message=message, count=1)
 
     def _caching_progress(
         self, original: Callable[..., Any], trainer: Any, phase: str, done: int, total: int
     ) -> Any:
         result = original(trainer, phase, done, total)
-        self._reporter.attempt(self._phases.progress, phase, done, total)
-        self._leave_before_steps()
+        self._reporter.attempt(self.phases.progress, phase, done, total)
+        self.leave_before_steps()
         return result
 
     def _record_loss(
         self, original: Callable[..., Any], trainer: Any, loss: float, *args: Any, **more: Any
     ) -> Any:
-        self._reporter.attempt(self._pace.add_loss, loss)
+        self._reporter.attempt(self.pace.add_loss, loss)
         return original(trainer, loss, *args, **more)
 
     def _sample_images(  # noqa: PLR0917  (the trainer's own order of arguments)
@@ -78,14 +104,21 @@ class Hooks:
         global_step: int, *rest: Any, **more: Any,
     ) -> Any:  # fmt: skip
         """With `epoch=None` a step is complete (facts/sd-scripts.md 4.3): the one place to tell, save and leave."""
+        if epoch == 0 and self.resumed_step:
+            return None  # "sample_at_first" was then
         if epoch is None:
             self.saver.step = global_step
             self._accelerator = accelerator
             self._reporter.attempt(self._tell_step, trainer, global_step)
-        result = original(trainer, accelerator, args, epoch, global_step, *rest, **more)
+        words = (trainer, accelerator, args, epoch, global_step, *rest)
+        if self.is_sampling_due(args, epoch, global_step):
+            with self.phases.phase("sampling"):
+                result = original(*words, **more)
+        else:
+            result = original(*words, **more)
         self._reporter.attempt(self._samples.tell, args, global_step)
         if epoch is None:
-            self._pace.begin_step()
+            self.pace.begin_step()
             self._after_step(args, global_step)
         return result
 
@@ -96,19 +129,26 @@ class Hooks:
         self._reporter.attempt(self._samples.tell_one, path, prompt, step)
         return result
 
-    def _tell_totals(self, trainer: Any) -> None:
+    def _tell_totals_of(self, trainer: Any) -> None:
         totals = getattr(trainer, "totals", None)
-        if self.total_steps is not None or not totals:
+        if totals:
+            self.tell_totals(totals)
+
+    def tell_totals(self, totals: Mapping[str, int]) -> None:
+        """How much there is to train; once."""
+        if self.total_steps is not None:
             return
         self.total_steps = int(totals["total_steps"])
         self._steps_per_epoch = int(totals.get("steps_per_epoch") or 0)
         self._epochs = int(totals.get("epochs") or 0)
-        self._pace.set_window(self._steps_per_epoch)
+        self.pace.set_window(self._steps_per_epoch)
         self._reporter.emit("totals", **totals)
 
     def _tell_step(self, trainer: Any, step: int) -> None:
-        self._tell_totals(trainer)
-        loss, average, seconds = self._pace.end_step()
+        self._tell_totals_of(trainer)
+        for value in self.collect_losses():
+            self.pace.add_loss(value)
+        loss, average, seconds = self.pace.end_step()
         vram = vram_mib()
         self._reporter.emit(
             "step",
@@ -116,27 +156,53 @@ class Hooks:
             epoch=(step - 1) // self._steps_per_epoch + 1 if self._steps_per_epoch else None,
             loss=loss,
             avg_loss=average,
-            lr=_learning_rates(trainer),
+            lr=self.rates(trainer),
             seconds=round(seconds, 4),
             **({} if vram is None else {"vram_mib": round(vram, 1)}),
         )
 
-    def _leave_before_steps(self) -> None:
-        """Between phases and while caching nothing is trained yet: leaving loses no step."""
-        status = requested(self._run.pause)
-        if status and self._accelerator is None:
+    def leave_before_steps(self, *, is_agreed: bool = False) -> None:
+        """Between phases and while caching nothing is trained yet: leaving loses no step.
+
+        Several processes leave only where all of them come by (`is_agreed`).
+        """
+        if self._accelerator is not None or (self._crew.size > 1 and not is_agreed):
+            return
+        status = self._requested()
+        if status:
             raise Leave(status)
+
+    def _requested(self) -> Status | None:
+        return REQUESTS[self._crew.agree(REQUESTS.index(requested(self._run.pause)))]
 
     def _after_step(self, args: Any, step: int) -> None:
         if self._leaving:  # the save that was due did not come: the state of this step does as well
             self._leave()
-        status = requested(self._run.pause)
+        self._save_by_the_clock()
+        status = self._requested()
         if status is None or step >= (self.total_steps or step + 1):
             return  # nothing asked, or only the last file is still to be written: finish
-        self._leaving = status
-        self._saves_due = self._count_saves_due(args, step)
+        due = self._count_saves_due(args, step)
+        if self._crew.size > 1:  # the others do not see the save: all leave behind the next step instead
+            is_first, self._is_postponed = due > 0 and not self._is_postponed, True
+            if is_first:
+                return
+            due = 0
+        self._leaving, self._saves_due = status, due
         if not self._saves_due:
             self._leave()
+
+    def _save_by_the_clock(self) -> None:
+        """A state every so many minutes, however seldom the trainer saves; the first process does it alone, as upstream."""
+        is_due = self._state_every_s and time.monotonic() - self.saver.last_state_at >= self._state_every_s
+        if is_due and self._crew.is_main:
+            self._accelerator.save_state(self._state_folder)  # redirected by the saver
+            self.saver.last_state_at = time.monotonic()  # also where it failed: not at every step again
+
+    @property
+    def _state_folder(self) -> str:
+        name = f"{self.saver.output_name}-step{self.saver.step:08d}-state"
+        return str(self._run.output / name)
 
     def _count_saves_due(self, args: Any, step: int) -> int:
         """LoRA files that the trainer writes after this step; leaving now would lose them, a resume starts behind."""
@@ -160,13 +226,18 @@ class Hooks:
         status, self._leaving = self._leaving, None
         if status is None:
             return
-        name = f"{self.saver.output_name}-step{self.saver.step:08d}-state"
-        self._accelerator.save_state(str(self._run.output / name))  # redirected by the saver
-        if self.saver.is_saved or status is Status.CANCELLED:
+        if self._crew.is_main:
+            self._accelerator.save_state(self._state_folder)  # redirected by the saver
+        if self._crew.agree(int(self.saver.is_saved)) or status is Status.CANCELLED:
             raise Leave(status)
         self._run.pause.unlink(missing_ok=True)
-        message = "not paused, because the state could not be saved: make room, then pause again (or stop, which loses the steps since the last state)"
-        self._reporter.emit("warning", message=message, count=1)
+        self.warn(
+            "not paused, because the state could not be saved: make room, then pause again (or stop, which loses the steps since the last state)"
+        )
+
+
+def _is_never_due(_args: Any, _epoch: int | None, _step: int) -> bool:
+    return False
 
 
 def _wrap(trainer_class: type, name: str, around: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,22 @@ FOR_DEVELOPERS = (
     ResourceWarning,
 )
 
+# sd-scripts says many things twice: "English / 日本語", sometimes with the same detail behind the last colon.
+JAPANESE = re.compile(r"\s+/\s+(?=[^/\n]*[\u3040-\u30ff\u4e00-\u9fff])(?P<rest>[^\n]*)")
+
+
+def english(text: str) -> str:
+    """The message without its Japanese half; a detail (a path, a number) that only that half has stays."""
+    return JAPANESE.sub(_detail, text)
+
+
+def _detail(match: re.Match[str]) -> str:
+    head, colon, detail = match["rest"].partition(": ")
+    if not colon or not re.search(r"[\u3040-\u30ff\u4e00-\u9fff]", head):
+        return ""
+    before = match.string[: match.start()]
+    return "" if detail in before else f": {detail}"
+
 
 class Notices:
     """Counts warnings by where they come from, not by text: numbers in a text change, its line does not."""
@@ -36,7 +53,7 @@ class Notices:
             return
         count = self._counts[key] = self._counts.get(key, 0) + 1
         if str(count).strip("0") == "1":
-            self._reporter.emit("warning", message=message[:MAX_MESSAGE], count=count)
+            self._reporter.emit("warning", message=english(message)[:MAX_MESSAGE], count=count)
 
     def listen(self) -> None:
         """Overhear both channels from now on; what they print stays as it is."""

@@ -43,6 +43,15 @@ class Pace:
         average = sum(self._recent) / len(self._recent) if self._recent else None
         return loss, average, seconds
 
+    @property
+    def recent(self) -> list[float]:
+        """The losses of the steps that the average is over, oldest first."""
+        return list(self._recent)
+
+    def restore(self, losses: list[float]) -> None:
+        """Go on with the average of the training that is continued."""
+        self._recent.extend(losses)
+
     def begin_step(self) -> None:
         """The clock of the next step starts now."""
         self._began = time.perf_counter()

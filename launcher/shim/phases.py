@@ -22,6 +22,7 @@ class Phases:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
         self._open: list[str] = []
+        self._began: list[float] = []
         self._peaks: list[float] = []  # VRAM peak of each open phase so far
         self._last_progress = 0.0
 
@@ -32,20 +33,30 @@ class Phases:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Report begin and end."""
-        self._reporter.attempt(self._begin, name)
-        began = time.perf_counter()
+        self.enter(name)
         yield
-        self._reporter.attempt(self._end, name, time.perf_counter() - began)
+        self.leave(name)
+
+    def enter(self, name: str) -> None:
+        """Report the begin of a phase whose end is elsewhere."""
+        self._reporter.attempt(self._begin, name)
+
+    def leave(self, name: str) -> None:
+        """Report the end of the innermost phase, if that is the one."""
+        if self.current == name:
+            self._reporter.attempt(self._end, name)
 
     def _begin(self, name: str) -> None:
         self._spread_peak()
         self._open.append(name)
+        self._began.append(time.perf_counter())
         self._peaks.append(0.0)
         self._reporter.emit("phase", name=name, state="begin")
 
-    def _end(self, name: str, seconds: float) -> None:
+    def _end(self, name: str) -> None:
         has_gpu = self._spread_peak()
         self._open.pop()
+        seconds = time.perf_counter() - self._began.pop()
         peak = self._peaks.pop()
         memory = {"peak_vram_mib": round(peak, 1) if has_gpu else None, "peak_ram_mib": ram_peak_mib()}
         known = {key: round(value, 1) for key, value in memory.items() if value is not None}

@@ -11,7 +11,7 @@ from launcher.files import replace, sync_folder
 from launcher.states import aside, discard, publish_state, retire_states, state_name, train_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from launcher.paths import RunPaths
     from launcher.shim.pace import Pace
@@ -26,13 +26,19 @@ class Saver:
     Args:
         run: the run folder; LoRA files are those below its output, states go to its states folder.
         keep: how many states to keep.
+        budget: bytes that they may take together; 0: any. The newest stays, whatever it takes.
         on_lora_done: called after each LoRA file that is not the last one, saved or failed.
     """
 
     def __init__(
-        self, run: RunPaths, reporter: Reporter, pace: Pace, *, keep: int, on_lora_done: Callable[[], None]
-    ) -> None:
+        self, run: RunPaths, reporter: Reporter, pace: Pace, *, keep: int, on_lora_done: Callable[[], None],
+        budget: int = 0,
+    ) -> None:  # fmt: skip
         self.step = 0
+        self.last_state_at = time.monotonic()
+        self.complete: Callable[[Path, Any], Mapping[str, object]] = (
+            _as_it_is  # adds to a state, tells its manifest
+        )
         self.output_name = ""
         self.has_final = False
         self._saved_step = -1
@@ -40,6 +46,7 @@ class Saver:
         self._reporter = reporter
         self._pace = pace
         self._keep = keep
+        self._budget = budget
         self._on_lora_done = on_lora_done
 
     def redirect(self) -> None:
@@ -59,11 +66,36 @@ class Saver:
 
         def save_state(accelerator: Any, output_dir: Any = None, *rest: Any, **more: Any) -> str:
             del output_dir  # the run folder says where states go
-            self.save_state(lambda part: write_state(accelerator, str(part), *rest, **more))
+
+            def write(part: Path) -> Mapping[str, object]:
+                write_state(accelerator, str(part), *rest, **more)
+                return self.complete(part, accelerator)
+
+            self.save_state(write)
             return str(self._target)
 
         safetensors.torch.save_file = save_file
+        self._redirect_pickles()
         accelerate.Accelerator.save_state = save_state
+
+    def _redirect_pickles(self) -> None:
+        """`save_model_as = "ckpt"` and "pt" write LoRA files too."""
+        import torch
+
+        write_pickle = torch.save
+
+        def save(value: Any, target: Any, *rest: Any, **more: Any) -> None:
+            path = Path(os.path.abspath(target)) if isinstance(target, (str, os.PathLike)) else None  # noqa: PTH100
+            if path is None or self._run.output not in path.parents:
+                write_pickle(value, target, *rest, **more)
+                return
+            self._save_lora(path, lambda part: write_pickle(value, part, *rest, **more))
+
+        torch.save = save
+
+    def has_state_of(self, step: int) -> None:
+        """The run goes on from a state of this step: it needs no second one."""
+        self._saved_step = step
 
     @property
     def is_saved(self) -> bool:
@@ -96,16 +128,19 @@ class Saver:
         if not is_final:
             self._on_lora_done()
 
-    def save_state(self, write: Callable[[Path], object]) -> bool:
-        """Save the state of this step unless it has one. False when it could not be written, and that was told."""
+    def save_state(self, write: Callable[[Path], Mapping[str, object] | None]) -> bool:
+        """Save the state of this step unless it has one. False when it could not be written, and that was told.
+
+        `write` fills the folder that it gets, and may return what the manifest shall say besides.
+        """
         if self.is_saved:
             return True
         part = aside(self._run.states, state_name(self.step))
         began = time.perf_counter()
         try:
             self._run.states.mkdir(exist_ok=True)  # no parents: a deleted run folder stays deleted
-            write(part)
-            target, size = publish_state(part, self._run.states, extra={})
+            extra = write(part) or {}
+            target, size = publish_state(part, self._run.states, extra=extra)
         except Exception as error:  # noqa: BLE001  (a full disk comes as OSError, RuntimeError or SafetensorError)
             discard(part)
             self._pace.exclude(time.perf_counter() - began)
@@ -114,6 +149,7 @@ class Saver:
             )
             return False
         self._saved_step = self.step
+        self.last_state_at = time.monotonic()
         seconds = round(time.perf_counter() - began, 3)
         self._reporter.attempt(self._tell_state, target, size, seconds)
         self._pace.exclude(time.perf_counter() - began)
@@ -123,12 +159,16 @@ class Saver:
         step, epoch = train_step(target)
         path = self._reporter.relative(target)
         self._reporter.emit("state", step=step, epoch=epoch, path=path, bytes=size, seconds=seconds)
-        reason = retire_states(self._run, keep=self._keep)
+        reason = retire_states(self._run, keep=self._keep, budget=self._budget)
         if reason:
             self._warn(f"older states are kept, because the newest cannot be read back: {reason}")
 
     def _warn(self, message: str) -> None:
         self._reporter.emit("warning", message=message, count=1)
+
+
+def _as_it_is(_folder: Path, _accelerator: Any) -> Mapping[str, object]:
+    return {}
 
 
 def _make_durable(part: Path, path: Path) -> None:

@@ -9,7 +9,6 @@ import sys
 import time
 import traceback
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ from launcher.events import Status
 from launcher.files import read_json
 from launcher.paths import RunPaths
 from launcher.process import ProcessId
+from launcher.shim.crew import Crew
 from launcher.shim.hooks import Hooks
-from launcher.shim.notices import Notices
+from launcher.shim.notices import Notices, english
 from launcher.shim.pace import Pace
 from launcher.shim.phases import Phases
 from launcher.shim.reporter import Reporter
@@ -27,13 +27,14 @@ from launcher.shim.requests import Leave
 from launcher.shim.samples import Samples
 from launcher.shim.saving import Saver
 from launcher.shim.switches import read_switches
+from launcher.shim.trainer import open_trainer
 from launcher.states import clear_leftovers, train_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import ModuleType
 
 FAILED = 1
+GIB = 1 << 30
 MAX_TRACEBACK = 8000  # characters; the end of a traceback is the part that matters
 
 
@@ -67,17 +68,18 @@ class Session:
         self._switches = read_switches(options.switch)
         self._run = RunPaths(folder=options.run.absolute())
         self._began = time.time()
-        self._reporter = Reporter(self._run.events)
+        self._crew = Crew.find()
+        self._reporter = Reporter(self._run.events, rank=self._crew.rank)
         self._phases = Phases(self._reporter)
         pace = Pace()
-        self._hooks = Hooks(self._run, self._reporter, pace, self._phases, Samples(self._run, self._reporter))
+        self._hooks = Hooks(
+            self._run, self._reporter, pace, self._phases, Samples(self._run, self._reporter),
+            crew=self._crew, state_every_minutes=self._switches["state_every_minutes"],
+        )  # fmt: skip
         self._saver = self._hooks.saver = Saver(
-            self._run,
-            self._reporter,
-            pace,
-            keep=self._switches["keep_states"],
-            on_lora_done=self._hooks.lora_done,
-        )
+            self._run, self._reporter, pace, keep=self._switches["keep_states"],
+            budget=int(self._switches["states_budget_gib"] * GIB), on_lora_done=self._hooks.lora_done,
+        )  # fmt: skip
 
     def run(self) -> int:
         """Train; the last event always says how it ended."""
@@ -101,20 +103,23 @@ class Session:
         return self._conclude(0)
 
     def _train(self) -> None:
-        for folder in (self._run.states, self._run.output):
-            self._reporter.attempt(clear_leftovers, folder)
+        if self._crew.is_main:
+            for folder in (self._run.states, self._run.output):
+                self._reporter.attempt(clear_leftovers, folder)
         Notices(self._reporter).listen()
         self._saver.step = _resumed_step(self._argv)
         self._start()
         self._leave_to_successor()
         self._saver.redirect()
+        self._reporter.listen("progress", self._hooks.leave_before_steps)
         sys.argv = [str(self._script), *self._argv]
-        module = _load(self._script)
-        parser = module.setup_parser()
-        args = module.read_config_from_file(parser.parse_args(self._argv), parser)
+        trainer_class, args = open_trainer(
+            self._script, self._class_name, self._argv, self._switches,
+            run=self._run, reporter=self._reporter, hooks=self._hooks, crew=self._crew,
+        )  # fmt: skip
         self._saver.output_name = str(getattr(args, "output_name", "") or "")
-        trainer_class = getattr(module, self._class_name)
         self._hooks.wrap(trainer_class)
+        self._saver.last_state_at = time.monotonic()
         trainer_class().train(args)
 
     def _start(self) -> None:
@@ -141,6 +146,8 @@ class Session:
         total, step = self._hooks.total_steps, self._saver.step
         if code not in {None, 0}:
             self._fail("TrainerExit", f"the trainer ended by itself with code {code}")
+        elif not self._crew.is_main:
+            return 0  # the first process writes the files, and tells
         elif not self._saver.has_final:
             self._fail("NothingTrained", "the trainer ended without an error, but has not written its LoRA")
         elif total is not None and step < total:
@@ -172,7 +179,7 @@ class Session:
 
 def in_words(error: BaseException) -> str:
     """What an exception means to somebody who has never seen a traceback; else its own first lines."""
-    text = str(error).strip() or type(error).__name__
+    text = english(str(error)).strip() or type(error).__name__
     if "OutOfMemory" in type(error).__name__:
         return f"the graphics card has too little free memory for this: close other programs or choose a smaller preset ({text.splitlines()[0]})"
     if isinstance(error, MemoryError):
@@ -197,15 +204,3 @@ def _torch_version() -> str:
         return version("torch")
     except PackageNotFoundError:
         return ""
-
-
-def _load(script: Path) -> ModuleType:
-    """Import the trainer's script under its own name, its folder first on the path, as if it had been started."""
-    sys.path.insert(0, str(script.parent))
-    spec = spec_from_file_location(script.stem, script)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{script} is no Python script")
-    module = module_from_spec(spec)
-    sys.modules[script.stem] = module
-    spec.loader.exec_module(module)
-    return module

@@ -1,0 +1,122 @@
+"""Puts the shim's eyes and hands around upstream's functions; every wrapper calls the original."""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import TYPE_CHECKING, Any
+
+from launcher.shim.upstream.resumed import open_state
+from launcher.shim.upstream.saving import complete_state, keep_network_only
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from launcher.shim.context import Context
+    from launcher.shim.hooks import Hooks
+    from launcher.shim.upstream.training import Training
+
+
+def install(context: Context, training: Training, hooks: Hooks) -> None:
+    """Wrap everything; upstream's `train()` comes next."""
+    train_util, trainer_class = context.modules["library.train_util"], context.trainer_class
+    training.args = context.args
+    training.recorder_base = train_util.LossRecorder
+    _settle_state_and_seed(context.args, training)
+    _around(
+        train_util,
+        "prepare_accelerator",
+        lambda make, *a, **k: _wrap_accelerator(make(*a, **k), training, hooks),
+    )
+    _wrap_phases(context, trainer_class, train_util, hooks)
+    hooks.collect_losses = training.take_losses
+    hooks.rates = lambda _trainer: training.learning_rates()
+    hooks.is_sampling_due = is_sampling_due
+    hooks.resumed_step = training.resumed.step if training.resumed else 0
+
+    def complete(folder: Path, _accelerator: Any) -> Mapping[str, object]:
+        return complete_state(training, hooks.pace, folder, hooks.saver.step)
+
+    hooks.saver.complete = complete
+    if training.resumed:
+        hooks.saver.step = training.resumed.step
+        hooks.saver.has_state_of(training.resumed.step)
+
+
+def _settle_state_and_seed(args: Any, training: Training) -> None:
+    """Without a seed upstream draws one at each start, and a resumed training would be another one."""
+    if args.resume:
+        training.resumed = open_state(args.resume, processes=training.crew.size)
+    if args.seed is None:
+        saved = training.resumed.seed if training.resumed else None
+        own = random.SystemRandom().randrange(2**31)
+        args.seed = training.crew.agree(own) if saved is None else saved
+
+
+def _wrap_accelerator(accelerator: Any, training: Training, hooks: Hooks) -> Any:
+    training.accelerator = accelerator
+    if training.version == "fp8-fork":
+        keep_network_only(accelerator)
+    accumulate, backward = accelerator.accumulate, accelerator.backward
+    load_state, end_training = accelerator.load_state, accelerator.end_training
+
+    def watched_accumulate(*models: Any) -> Any:
+        training.begin_micro_batch()
+        return accumulate(*models)
+
+    def watched_backward(loss: Any, **more: Any) -> Any:
+        training.add_loss(loss)
+        return backward(loss, **more)
+
+    def watched_load(*args: Any, **more: Any) -> Any:
+        result = load_state(*args, **more)
+        if training.resumed:
+            training.resumed.compare_scheduler(accelerator._schedulers)  # noqa: SLF001  (accelerate has no public name)
+        return result
+
+    def watched_end() -> Any:
+        hooks.phases.leave("train_loop")
+        return end_training()
+
+    accelerator.accumulate, accelerator.backward = watched_accumulate, watched_backward
+    accelerator.load_state, accelerator.end_training = watched_load, watched_end
+    return accelerator
+
+
+def _wrap_phases(context: Context, trainer_class: type, train_util: Any, hooks: Hooks) -> None:
+    def within(name: str) -> Callable[..., Any]:
+        def around(original: Callable[..., Any], *args: Any, **more: Any) -> Any:
+            with hooks.phase(name):
+                return original(*args, **more)
+
+        return around
+
+    _around(trainer_class, "load_target_model", within("load_models"))
+    for name in ("new_cache_latents", "cache_latents"):  # the fork has the second only
+        _around(train_util.DatasetGroup, name, within("cache_latents"))
+    if context.args.cache_text_encoder_outputs:
+        _around(trainer_class, "cache_text_encoder_outputs_if_needed", within("cache_text_encoder_outputs"))
+    _around(train_util, "calculate_sha256", within("hash_model"))
+
+
+def _around(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    original = getattr(owner, name, None)
+    if original is None:
+        return
+
+    @functools.wraps(original)
+    def method(*args: Any, **more: Any) -> Any:
+        return wrapper(original, *args, **more)
+
+    setattr(owner, name, method)
+
+
+def is_sampling_due(args: Any, epoch: int | None, step: int) -> bool:
+    """Whether upstream draws sample images now (train_util.sample_images_common, the same in all versions)."""
+    every_steps, every_epochs = args.sample_every_n_steps, args.sample_every_n_epochs
+    if step == 0:
+        return bool(getattr(args, "sample_at_first", False))
+    if every_epochs is not None:
+        return epoch is not None and epoch % every_epochs == 0
+    return every_steps is not None and epoch is None and step % every_steps == 0
