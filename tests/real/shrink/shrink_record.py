@@ -68,7 +68,7 @@ def write(loop, given):
         return
     captions = list(batch["captions"])
     line = {
-        "epoch": given["epoch"], "step": given["step"], "global_step": loop["global_step"],
+        "epoch": given["epoch"], "step": given["step"], "global_step": loop["global_step"], "is_sync": bool(loop["accelerator"].sync_gradients),
         "loss": float(given["loss"]).hex(), "lr": loop["lr_scheduler"].get_last_lr(),
         "images": [caption.split(",")[0] for caption in captions], "captions": captions,
         "pixels": digest(batch["images"]) if batch.get("images") is not None else None, **SEEN,
