@@ -23,7 +23,8 @@ class Request:
     preset: str | Path
     trainer: str | None = None
     model: Path | None = None
-    data: Path | None = None
+    data: Path | str | tuple[str, ...] | None = None  # a folder, or all words of --data
+    reg: tuple[str, ...] = ()  # words of --reg
     name: str | None = None
     settings: tuple[str, ...] = ()
     answers: Mapping[str, object] = field(default_factory=dict)

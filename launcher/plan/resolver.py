@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import InputError, Severity, UsageError
@@ -21,11 +18,13 @@ from launcher.plan.cards import (
     steps_on,
 )
 from launcher.plan.command import make_argv, make_env
+from launcher.plan.counting import count_steps
+from launcher.plan.dataset import DATASET, FOUND, data_notes, make_dataset
 from launcher.plan.device import CARD, CPU, choose_device, choose_threads
-from launcher.plan.files import DATASET, count_steps, make_dataset, make_train
-from launcher.plan.folders import Survey, survey
+from launcher.plan.files import make_train
 from launcher.plan.names import check_name, make_name
 from launcher.plan.records import Plan, Request
+from launcher.plan.sources import absolute, find_sources, survey_sources
 from launcher.plan.switches import allocator_of, complete_switches, switch_notes, switch_values
 from launcher.plan.trainer import choose_trainer, trainer_notes
 from launcher.preset import (
@@ -44,9 +43,11 @@ from launcher.trainers import load_trainer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from launcher.machine import Machine
     from launcher.paths import Paths
+    from launcher.plan.folders import Survey
     from launcher.trainers import Trainer
 
 LAUNCHER_DEFAULTS = {
@@ -70,10 +71,11 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     machine = only_cards(machine, cards)
     trainer, trainer_setting = choose_trainer(paths, request, own, preset, machine)
     refuse_cards(trainer, cards)
-    data = _data_folder(request, own)
+    sources = find_sources(request, own)
+    data = sources[0].path
     model = _model_file(request, own)
     name = _choose_name(request, preset, data)
-    found = survey(data)
+    found = survey_sources(sources, trainer.name)
     layers = gather_layers(paths, request, preset, own, trainer)
     device = choose_device(paths, trainer.name, machine)
     options, notes = adapt(_complete(layers, found), machine, on_cpu=device.value == CPU)
@@ -81,7 +83,7 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     options |= complete_switches(trainer, layers.switches)
     notes = [
         *trainer_notes(trainer, trainer_setting, options, model, machine), *cards_notes(cards, options),
-        *notes, *_data_notes(found), *switch_notes(options, on_cpu=device.value == CPU, system=machine.os),
+        *notes, *data_notes(found, options), *switch_notes(options, on_cpu=device.value == CPU, system=machine.os),
     ]  # fmt: skip
     facts = _facts(machine, trainer_setting, device)
     if cards:
@@ -170,36 +172,14 @@ def _caption_extension(found: Survey) -> Setting:
     if suffix is None:
         return Setting(value=".txt", source="launcher: no captions were found to go by")
     count = f"{found.captioned(suffix)} of {found.image_count} images have one"
-    return Setting(value=suffix, source=f"data folder: {count}")
-
-
-def _data_folder(request: Request, own: Settings) -> Path:
-    folder = request.data if request.data is not None else own.defaults.get("data")
-    if folder is None:
-        raise UsageError("there is nothing to train on", fix="name the folder with your images: --data DIR")
-    return _absolute(folder.value if isinstance(folder, Setting) else folder, "--data")
+    return Setting(value=suffix, source=f"{FOUND}: {count}")
 
 
 def _model_file(request: Request, own: Settings) -> Path | None:
     model = request.model if request.model is not None else own.defaults.get("model")
     if model is None:
         return None
-    return _absolute(model.value if isinstance(model, Setting) else model, "--model")
-
-
-def _absolute(value: object, flag: str) -> Path:
-    """An absolute path without `..`; links stay as they are, as the user knows them."""
-    text = str(value)
-    is_plain = text.isprintable() or not any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
-    try:
-        home = Path(text).expanduser()
-    except RuntimeError:  # `~nobody`
-        home = Path(text)
-    if not is_plain:
-        raise UsageError(
-            f"{flag}: this path has characters that cannot be written down", fix="rename the folder"
-        )
-    return Path(os.path.abspath(home))  # noqa: PTH100  (resolve() would follow links)
+    return absolute(model.value if isinstance(model, Setting) else model, "--model")
 
 
 def _choose_name(request: Request, preset: Preset, data: Path) -> str:
@@ -239,13 +219,6 @@ def _refuse_combinations(options: Mapping[str, Setting]) -> None:
             problems=problems,
             fix="put them right; all are listed",
         )
-
-
-def _data_notes(found: Survey) -> list[str]:
-    if not found.passed_over:
-        return []
-    names = ", ".join(found.passed_over[:3]) + (" …" if len(found.passed_over) > 3 else "")
-    return [f"Folders inside the data folder are not trained on: {names}."]
 
 
 def _with_commands(paths: Paths, plan: Plan, trainer: Trainer) -> Plan:

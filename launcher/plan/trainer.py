@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from launcher.install import trainer_ready
 from launcher.paths import command
+from launcher.plan.dataset import DATASET
 from launcher.plan.device import has_cuda
-from launcher.plan.files import DATASET
 from launcher.preset import AUTOMATIC_TRAINER, Setting
 from launcher.trainers import DEFAULT_TRAINER, FULL_TRAINER, load_trainer
 from launcher.trainers.switches import PREFIX
