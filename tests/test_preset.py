@@ -81,7 +81,7 @@ def test_shipped_presets_are_sound(paths, name):
 
 
 def test_shipped_presets_are_all_listed(paths):
-    assert tuple(entry.name for entry in list_presets(paths) if isinstance(entry, Preset)) == SHIPPED
+    assert {entry.name for entry in list_presets(paths) if isinstance(entry, Preset)} == set(SHIPPED)
     bases = {name for name in SHIPPED if load_preset(paths, name).is_base}
     assert bases == {"sdxl-fp8", "sdxl-style"}
     assert not load_preset(paths, "style-8gb").is_base
@@ -338,7 +338,22 @@ CACHED = {"cache_text_encoder_outputs": True, "network_train_unet_only": True}
         ({"enable_bucket": True, "resolution": "512,768", "min_bucket_reso": 600}, "min_bucket_reso"),
         ({"enable_bucket": True, "resolution": "512,768", "max_bucket_reso": 704}, "max_bucket_reso"),
         ({"enable_bucket": True, "resolution": "1280,1280"}, "max_bucket_reso"),
+        ({"enable_bucket": True, "face_crop_aug_range": "3"}, "two numbers"),
+        ({"enable_bucket": True, "face_crop_aug_range": "3,2"}, "smaller first"),
         ({"lr_warmup_steps": 10}, "lr_warmup_steps"),
+        ({"lr_warmup_steps": 10, "lr_scheduler": "cosine", "lr_scheduler_type": "StepLR"}, "StepLR"),
+        ({"lr_warmup_steps": 10, "lr_scheduler": "cosine", "optimizer_type": "Adafactor"}, "relative_step"),
+        ({"lr_scheduler": "adafactor", "optimizer_type": "Adafactor", "optimizer_args": ["relative_step=False"]}, "relative_step"),
+        ({"lr_scheduler": "cosine_with_min_lr"}, "lr_scheduler_min_lr_ratio"),
+        ({"lr_scheduler": "piecewise_constant"}, "step_rules"),
+        ({"optimizer_args": ["weight_decay"]}, "weight_decay"),
+        ({"optimizer_args": ["weight_decay=heavy"]}, "quotes"),
+        ({"lr_scheduler_args": ["=3"]}, "lr_scheduler_args"),
+        ({"network_args": ["conv_dim 4"]}, "key=value"),
+        ({"network_args": ["block_dims=4,4,4"]}, "23 numbers, not 3"),
+        ({"network_args": ["conv_block_alphas=" + ",".join(["x"] * 23)]}, "conv_block_alphas"),
+        ({"network_module": "networks.control_net_lllite"}, "networks.lora"),
+        ({"text_encoder_lr": [1e-5, 1e-5, 1e-5]}, "two text encoders"),
         ({"lr_warmup_steps": 0.1, "lr_scheduler": "constant"}, "constant_with_warmup"),
         ({"lr_scheduler": "adafactor"}, "Adafactor"),
         ({"fused_backward_pass": True}, "Adafactor"),
@@ -369,6 +384,17 @@ def test_impossible_combinations(values, named):
     "values",
     [
         {"lowram": True},
+        {"fp8_base": True, "mixed_precision": "bf16"},
+        {"enable_bucket": False, "resolution": "1024,1024"},
+        {"optimizer_type": "DAdaptAdam"},
+        {"optimizer_type": "AdamWScheduleFree", "lr_scheduler": "cosine"},
+        {"optimizer_type": "RAdamScheduleFree", "lr_warmup_steps": 10},
+        {"optimizer_type": "Adafactor", "fused_backward_pass": True},
+        {"network_module": "lycoris.kohya"},
+        {"log_with": "wandb"},
+        {"zero_terminal_snr": True},
+        {"clip_skip": 2},
+        {**CACHED, "caption_prefix": "aki, "},
         {"sdpa": True, "xformers": True},
         {"mixed_precision": "fp16"},
         {"save_state": True},
@@ -384,9 +410,41 @@ def test_doubtful_combinations_only_warn(values):
 def test_sound_combinations_are_silent():
     sound = {
         "lr_warmup_steps": 10, "lr_scheduler": "cosine", "cache_latents": True, "enable_bucket": True, "resolution": "1024,1024",
-        "fp8_base": True, "mixed_precision": "bf16", "full_bf16": True, "shuffle_caption": True, "sdpa": True,
+        "fp8_base_unet": True, "mixed_precision": "bf16", "full_bf16": True, "shuffle_caption": True, "sdpa": True,
     }  # fmt: skip
     assert check_combinations(options_of(**sound)) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"enable_bucket": True, "bucket_reso_steps": 32}, "multiple of 64"),
+        ({"weighted_captions": True}, "weighted_captions"),
+        ({"lr_scheduler": "inverse_sqrt"}, "inverse_sqrt"),
+        ({"optimizer_type": "AdamWScheduleFree"}, "AdamWScheduleFree"),
+        ({"optimizer_type": "Prodigy"}, "prodigyopt"),
+        ({"optimizer_type": "Lion"}, "lion-pytorch"),
+        ({"v_parameterization": True}, "v-prediction"),
+        ({"network_args": ["block_dims=" + ",".join(["4"] * 23)]}, "25 numbers"),
+        (
+            {"fp8_base": True, "mixed_precision": "bf16", "sample_every_n_steps": 9, "sample_prompts": "x"},
+            "fp8 weights",
+        ),
+    ],
+)
+def test_what_only_the_fork_refuses(values, named):
+    options = options_of(**values)
+    (problem,) = check_combinations(options, trainer="sd-scripts-fp8")
+    assert named in problem.what
+    assert problem.fix
+    known = [found for found in check_combinations(options) if "block_dims" not in found.what]
+    assert all("8 bits" in found.what for found in known)
+
+
+def test_what_only_the_newer_trainer_refuses():
+    options = options_of(fp8_base=True, mixed_precision="bf16", shuffle_caption=True)
+    assert check_combinations(options, trainer="sd-scripts-fp8") == []
+    assert len(check_combinations(options)) == 1
 
 
 def test_impossible_combination_in_a_preset_names_its_line(paths):

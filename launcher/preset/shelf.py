@@ -107,7 +107,9 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
         purpose=chain[0].header.get("purpose", ""),
         min_vram_gib=_inherited(chain, "min_vram_gib"),
         trainer=_inherited(chain, "trainer") or AUTOMATIC_TRAINER,
-        measured=chain[0].header.get("measured", ""),  # numbers belong to these very options, not to a child's
+        measured=chain[0].header.get(
+            "measured", ""
+        ),  # numbers belong to these very options, not to a child's
         is_base=chain[0].header.get("base", False),
         is_shipped=path.parent == paths.presets,
         chain=tuple(file.document.path for file in chain),
