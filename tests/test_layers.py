@@ -16,7 +16,7 @@ LAYERS = [
     {"process", "events"},
     {"states", "trainers", "machine"},
     {"preset", "monitor", "shim", "install", "crash", "demo"},
-    {"plan"},
+    {"plan", "failures"},
     {"preflight", "history"},
     {"run", "report"},
     {"resume"},

@@ -1,13 +1,16 @@
-"""Are the base model and the other files that the plan names really there?"""
+"""Is the base model one that SDXL can be trained on, and are the other files that the plan names really there?"""
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
 from launcher.plan import is_there
+from launcher.preflight.diffusers_folder import check_diffusers_folder
+from launcher.preflight.header import CUT, HeaderError, read_header
+from launcher.preflight.recognise import has_zero_snr, is_fp8, predicts_v, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,9 +18,10 @@ if TYPE_CHECKING:
     from launcher.machine import Machine
     from launcher.paths import Paths
     from launcher.plan import Plan
+    from launcher.preflight.header import Header
 
 WITHOUT_MODEL = frozenset({"rehearsal"})  # trainers that bring a small model of their own
-MOST_HEADER_BYTES = 100 * 1024 * 1024  # the limit of the safetensors library
+SUFFIX = ".safetensors"  # by it, and not by the content, sd-scripts decides how to read a file
 FILES = (
     "sample_prompts",
     "vae",
@@ -26,46 +30,126 @@ FILES = (
     "conditioning_data_dir",
     "log_tracker_config",
 )
+CONVERT = (
+    "take the .safetensors file of the same model (most pages offer both), or convert it in a program that you trust it to: "
+    "a web UI saves a loaded checkpoint as .safetensors (Checkpoint Merger, one model, Safetensors)"
+)
+AGAIN = "download the file again and compare its size with the one on the page it comes from"
 
 
 def check_model(_paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]:
-    """A trainer that needs a base model has one, and it is a whole safetensors file."""
+    """A trainer that needs a base model has one: a whole SDXL checkpoint, by its header alone."""
     if plan.trainer in WITHOUT_MODEL:
         return
-    if plan.model is None:
+    path = plan.model
+    if path is None:
         yield Problem(
             severity=Severity.ERROR, what="no base model is named", why=f"the trainer {plan.trainer} needs one",
             fix="name an SDXL checkpoint: --model FILE.safetensors",
         )  # fmt: skip
         return
-    reason = why_no_checkpoint(plan.model)
-    if reason:
+    if path.is_dir():
+        yield from check_diffusers_folder(plan, path)
+        return
+    try:
+        header = read_header(path)
+    except HeaderError as error:
+        yield _unreadable(path, error)
+        return
+    except OSError as error:
+        yield _error(path, _why_unreadable(error), "check the path")
+        return
+    yield from _check_name(path)
+    yield from _check_nature(plan, path, header)
+
+
+def _unreadable(path: Path, error: HeaderError) -> Problem:
+    reason = str(error)
+    if error.is_pickle:
+        return Problem(
+            severity=Severity.ERROR, what=f"the base model cannot be used: {reason}, and loading one can run a program that somebody put into it",
+            fix=CONVERT, where=str(path),
+        )  # fmt: skip
+    return _error(path, reason, "let the download finish, or start it again" if reason == CUT else AGAIN)
+
+
+def _error(path: Path, reason: str, fix: str) -> Problem:
+    return Problem(
+        severity=Severity.ERROR, what=f"the base model cannot be used: {reason}", fix=fix, where=str(path)
+    )
+
+
+def _why_unreadable(error: OSError) -> str:
+    return "it is not there" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+
+
+def _check_name(path: Path) -> Iterator[Problem]:
+    """sd-scripts goes by the end of the name, and follows a link by one step without looking where it lies."""
+    target = path
+    if path.is_symlink():
+        target = Path(os.readlink(path))  # noqa: PTH115  (as sd-scripts does it)
+        if not target.is_absolute():
+            real = path.resolve()
+            yield _error(path, f"it is a link with a relative target ({target}), which sd-scripts looks for in the wrong place", f"name the file itself: --model {real}")  # fmt: skip
+            target = real
+    if target.suffix.lower() != SUFFIX:
+        yield _error(path, f"it is a safetensors file, but its name ends with {target.suffix or 'nothing'}: sd-scripts would read it as a pickle", f"rename it to {target.stem}{SUFFIX}")  # fmt: skip
+
+
+def _check_nature(plan: Plan, path: Path, header: Header) -> Iterator[Problem]:
+    nature = recognise(header)
+    if not nature.is_base:
         yield Problem(
-            severity=Severity.ERROR, what=f"the base model cannot be used: {reason}", fix="check the path, or download the file again",
-            where=str(plan.model),
+            severity=Severity.ERROR, what=f"this is {nature.what}", why="SDXL LoRAs are trained on an SDXL checkpoint",
+            fix=nature.fix, where=str(path),
+        )  # fmt: skip
+        return
+    yield from _check_prediction(plan, path, header)
+    if is_fp8(header):
+        yield Problem(
+            severity=Severity.WARNING, what="this checkpoint is stored as fp8: its weights have lost precision already",
+            why="the text encoders and the caches are computed from them, too", fix="take the fp16 file of the same model: the trainer makes its own fp8",
+            where=str(path),
         )  # fmt: skip
 
 
-def why_no_checkpoint(path: Path) -> str | None:  # noqa: PLR0911  (one return for each way to be broken)
-    """Why a file is no safetensors checkpoint, or None. Reads the header only."""
+def _check_prediction(plan: Plan, path: Path, header: Header) -> Iterator[Problem]:
+    """A model for v-prediction that is trained for noise (or the reverse) learns nonsense without an error."""
+    reason = predicts_v(header)
+    is_set = _value(plan, "v_parameterization") is True
+    if reason and not is_set:
+        also = " --set zero_terminal_snr=true" if has_zero_snr(header) and not _value(plan, "zero_terminal_snr") else ""  # fmt: skip
+        yield Problem(
+            severity=Severity.WARNING, what="this model predicts v, and the preset trains it as if it predicted noise",
+            why=f"{reason}; the LoRA would spoil its pictures", fix=f"--set v_parameterization=true{also}", where=str(path),
+        )  # fmt: skip
+    elif is_set and header.metadata.get("modelspec.prediction_type", "").lower() in {"epsilon", "eps"}:
+        yield Problem(
+            severity=Severity.WARNING, what="v_parameterization is set, and this model predicts noise",
+            why="its metadata says prediction_type = epsilon", fix="--set v_parameterization=false", where=str(path),
+        )  # fmt: skip
+    elif not is_set and not reason and "vpred" in path.stem.lower().replace("-", "").replace("_", ""):
+        yield Problem(
+            severity=Severity.NOTE, what="the file's name speaks of v-prediction, its content does not",
+            fix="if the model's page says v-prediction: --set v_parameterization=true", where=str(path),
+        )  # fmt: skip
+
+
+def _value(plan: Plan, name: str) -> object:
+    setting = plan.options.get(name)
+    return None if setting is None else setting.value
+
+
+def why_no_checkpoint(path: Path) -> str | None:
+    """Why a file is no whole safetensors file, or None. Reads the header only."""
     try:
         if path.is_dir():
             return "it is a folder"
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= min(MOST_HEADER_BYTES, size - 8):
-                return "it is not a safetensors file, or only the beginning of one"
-            header = json.loads(stream.read(length))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    except FileNotFoundError:
-        return "it is not there"
+        read_header(path)
+    except HeaderError as error:
+        return str(error)
     except OSError as error:
-        return error.strerror or str(error)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        return "its header is damaged"
-    if not ends or size < 8 + length + max(ends):
-        return "its end is missing: the download was interrupted"
+        return _why_unreadable(error)
     return None
 
 

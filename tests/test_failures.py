@@ -1,0 +1,330 @@
+"""What trainings say when they fail (tests/sayings/training) is explained, each by its own kind and by no other's."""
+
+import json
+import re
+import string
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launcher.events import Status
+from launcher.failures import (
+    KINDS,
+    UNKNOWN,
+    Evidence,
+    evidence_of,
+    explain,
+    explain_kind,
+    explain_run,
+    find_spill,
+    spill_words,
+    step_down,
+)
+from launcher.failures.picture import holders, picture_of
+from launcher.history.verdict import error_in
+from launcher.install.explain_rule import compile_sign
+
+SAYINGS = Path(__file__).parent / "sayings" / "training"
+LIMIT_S = 4.0  # for a megabyte on a shared machine; measured 0.2 s
+
+
+class Saying:
+    """One recorded end of a training."""
+
+    def __init__(self, path):
+        head, _, self.output = path.read_text(encoding="utf-8").partition("----\n")
+        lines = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
+        self.name = path.relative_to(SAYINGS).with_suffix("").as_posix()
+        self.expect, self.how, self.code = lines["expect"], lines["how"], int(lines["code"])
+        self.system = "windows" if lines.get("windows") == "yes" else "linux"
+        self.phase = lines.get("phase", "").strip()
+        self.own = lines.get("error"), lines.get("message", "")
+
+    def evidence(self):
+        """As the shim and the verdict would tell it: error and traceback in the event, everything in the log."""
+        name, message = self.own
+        found = None if name else error_in(self.output)
+        if found:
+            name, message = found["error"], found["message"]
+        traceback = self.output if found else ""
+        return Evidence(
+            error=name or "NothingTrained", message=message, traceback=traceback, log=self.output, phase=self.phase
+        )  # fmt: skip
+
+    def explain(self):
+        return explain(self.evidence(), system=self.system)
+
+
+ALL = [Saying(path) for path in sorted(SAYINGS.rglob("*.txt"))]
+FAILED = [saying for saying in ALL if saying.expect != "none"]
+
+
+@pytest.mark.parametrize("saying", FAILED, ids=lambda saying: saying.name)
+def test_saying_is_explained_by_its_own_kind(saying):
+    found = saying.explain()
+    assert found.kind == saying.expect, found.said
+    assert found.title
+    assert found.what
+    assert found.why
+    assert found.fix
+    assert not re.search(r"\{\w+\}", f"{found.what}{found.why}{found.fix}"), "a placeholder was left"
+    assert "/" not in found.title
+
+
+def test_every_kind_has_a_saying():
+    """A kind without one may never have been right."""
+    assert {kind.name for kind in KINDS} - {saying.expect for saying in FAILED} == set()
+    names = [kind.name for kind in KINDS]
+    assert len(names) == len(set(names)) > 40
+
+
+def test_every_saying_tells_where_it_is_from():
+    assert len(ALL) > 120
+    assert all(saying.how.strip() for saying in ALL)
+    assert sum(saying.how.startswith("sdxl_train_network.py") for saying in ALL) > 75, "of the real script"
+
+
+@pytest.mark.parametrize("saying", FAILED, ids=lambda saying: saying.name)
+def test_the_log_alone_is_enough_when_the_shim_said_nothing(saying):
+    """The shim was killed, or never came so far: verdict finds the error in the log, or calls the end by a name."""
+    if saying.own[0]:
+        return
+    found = error_in(saying.output)
+    evidence = Evidence(**(found or {"error": "NothingTrained"}), log=saying.output)
+    kind = explain(evidence, system=saying.system).kind
+    assert kind in {saying.expect, UNKNOWN, "ended-early", "nothing-trained"} or saying.expect in {
+        "refused",
+        "ram",
+    }
+    silent = explain(replace(evidence, error="TrainerExit", message=""), system=saying.system).kind
+    assert silent == saying.expect or found is None
+
+
+def test_interrupted_runs_are_not_explained_by_old_lines():
+    old = "RuntimeError: CUDA error: out of memory\nsteps: 12%"
+    assert explain(Evidence(error="Interrupted", message="the process is gone", log=old)).kind == "power"
+    killed = explain(
+        Evidence(error="Interrupted", message="killed from outside (SIGKILL)", log=old), system="windows"
+    )
+    assert killed.kind == "killed"
+    assert "page file" in killed.fix
+
+
+def test_unknown_errors_are_shown_not_guessed():
+    found = explain(Evidence(error="WeirdError", message="the moon is full"))
+    assert (found.kind, found.said) == (UNKNOWN, "WeirdError: the moon is full")
+    assert "the moon is full" in found.why
+    assert explain(Evidence()).kind in {UNKNOWN, "start"}
+
+
+def test_exit_code_speaks_when_nothing_else_does():
+    assert explain(Evidence(exit_code=137)).kind == "killed"
+    assert explain(Evidence(exit_code=3221225477)).kind == "crash"
+
+
+def test_a_kind_found_before_keeps_its_words():
+    again = explain_kind(
+        "image-unreadable", Evidence(error="ValueError", message="cannot identify image file 'a.png'")
+    )
+    assert again.what == "An image cannot be read: a.png."
+    assert explain_kind("no-such-kind", Evidence(error="MemoryError")).kind == "ram"
+
+
+def test_no_password_is_repeated():
+    url = "https://me:hunter2secret@hub.test/x"
+    found = explain(Evidence(error="OSError", message=f"Can't load tokenizer for '{url}' {url}"))
+    assert "hunter2secret" not in repr(found)
+
+
+# --- nothing takes long
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 1_000_000, "nan detected in latents: " * 40_000, ("x" * 1_999 + "\n") * 500, '"' * 900_000, "\n" * 900_000,
+     "error(s) in loading state_dict for " * 30_000, string.printable * 9_000, "no such file or directory: '" * 30_000],
+    ids=range(8),
+)  # fmt: skip
+def test_hostile_text_takes_no_time(text):
+    started = time.perf_counter()
+    explain(Evidence(error="RuntimeError", message=text, traceback=text, log=text))
+    assert time.perf_counter() - started < LIMIT_S
+
+
+@pytest.mark.parametrize("sign", sorted({sign for kind in KINDS for sign in kind.signs}))
+def test_sign_is_well_formed(sign):
+    bare = re.sub(r"\(\?P<\w+>", "(", re.sub(r"\\.", "X", sign))
+    assert bare.replace("X", "") == bare.replace("X", "").lower(), "the text is in lower case"
+    assert not [one for one in re.findall(r"\[[^\]]*\]", bare) if " " in one], "a space in a class"
+    assert not re.search(r"[*+]", re.sub(r"\[[^\]]*\]", "C", bare)), "a repetition without a bound"
+    line = (re.split(r"[\\\[\](){}.*+?|^$]", sign)[0] or "x") * 200
+    started = time.perf_counter()
+    compile_sign(sign).search((line[:1_990] + "\n") * 30)
+    assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_kind_is_well_formed(kind):
+    assert re.fullmatch(r"[a-z0-9-]+", kind.name)
+    assert kind.signs or kind.errors or kind.codes
+    assert len(kind.title) <= 26
+    for words in (kind.what, kind.why, kind.fix):
+        assert words.endswith((".", ".)")), words
+        assert set(re.findall(r"\{(\w+)\}", words)) <= {"file", "package", "option"}
+
+
+# --- out of memory: what held it
+
+
+def by_name(name):
+    return next(saying for saying in ALL if saying.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "total", "others"),
+    [("quoted/oom-1-13", 2, 8192, 696.32), ("quoted/oom-2-1", 3072, 24217.6, 1208.32), ("quoted/oom-windows", 1740.8, 6144, None)],
+)  # fmt: skip
+def test_numbers_of_torch_are_read(name, asked, total, others):
+    picture = picture_of(by_name(name).output)
+    assert picture.asked == pytest.approx(asked)
+    assert picture.total == pytest.approx(total)
+    assert picture.others == (None if others is None else pytest.approx(others))
+    assert picture.gaps is not None
+
+
+def test_memory_words_tell_phase_and_holders():
+    values = {"network_dim": 32, "mixed_precision": "bf16", "fp8_base": True, "optimizer_type": "AdamW8bit",
+              "cache_text_encoder_outputs": True, "launcher.offload_mib": 0}  # fmt: skip
+    evidence = replace(by_name("quoted/oom-1-13").evidence(), values=values)
+    why = explain(evidence).why
+    assert "It happened while training." in why
+    assert "other programs 696 MiB" in why
+    assert "2.4 GiB base weights" in why
+    assert dict(holders(values))["LoRA"] == pytest.approx(325, abs=1), "as measured: facts/gpu.md"
+    assert holders({"network_dim": "x"}) == []
+    sampling = explain(by_name("quoted/oom-2-1").evidence()).why
+    assert "while a sample image was painted" in sampling
+    assert "4.8 GiB of it were lost in gaps" in sampling
+
+
+# --- step-down
+
+
+TIGHT = {
+    "fp8_base": True, "gradient_checkpointing": True, "sdpa": True, "network_dim": 32, "network_alpha": 16.0,
+    "mixed_precision": "bf16", "optimizer_type": "AdamW8bit", "cache_text_encoder_outputs": True, "train_batch_size": 1,
+    "resolution": "1024,1024", "launcher.offload_mib": 0, "launcher.allocator": "expandable", "launcher.vae_encode": "rows",
+    "launcher.vae_decode": "rows", "launcher.sample_unet": "autocast",
+}  # fmt: skip
+
+
+def test_step_down_of_a_tight_plan_offloads_first():
+    kept, fresh = step_down(TIGHT, phase="train_loop", missing_mib=400)
+    assert kept.keeps_state
+    assert kept.words == ("launcher.offload_mib=700",)
+    assert not fresh.keeps_state
+    assert fresh.words[:2] == ("network_dim=16", "network_alpha=8")
+
+
+def test_step_down_takes_as_many_rungs_as_are_missing():
+    loose = {**TIGHT, "gradient_checkpointing": False, "sdpa": False}
+    (kept, _) = step_down(loose, phase="train_loop", missing_mib=500)
+    assert kept.words == ("gradient_checkpointing=true",)
+    stock = {**TIGHT, "launcher.allocator": "stock", "launcher.offload_mib": 1900}
+    assert step_down(stock, phase="train_loop", missing_mib=900)[0].words == (
+        "launcher.allocator=expandable",
+    )
+    assert not step_down(stock, phase="train_loop", missing_mib=900, system="windows")[0].keeps_state
+
+
+def test_step_down_fits_the_phase():
+    sampling = {**TIGHT, "sample_every_n_steps": 200, "launcher.vae_decode": "stock"}
+    assert step_down(sampling, phase="sample_images", missing_mib=1000)[0].words == (
+        "launcher.vae_decode=rows",
+    )
+    assert (
+        "sample_every_n_steps=none"
+        in step_down({**sampling, "launcher.vae_decode": "rows"}, phase="sample_images", missing_mib=1000)[
+            0
+        ].words
+    )
+    caching = {**TIGHT, "launcher.vae_encode": "stock", "vae_batch_size": 1}
+    assert step_down(caching, phase="cache_latents", missing_mib=800)[0].words == (
+        "launcher.vae_encode=rows",
+    )
+
+
+def test_step_down_without_an_offload_switch_or_anything():
+    plain = {key: value for key, value in TIGHT.items() if not key.startswith("launcher.")}
+    assert [offer.keeps_state for offer in step_down(plain, phase="train_loop")] == [False]
+    least = {**plain, "network_dim": 4, "resolution": "768,768"}
+    assert step_down(least, phase="train_loop") == ()
+
+
+def test_step_down_switches_text_encoders_off_with_what_forbids_it():
+    trained = {**TIGHT, "cache_text_encoder_outputs": False, "shuffle_caption": True}
+    words = step_down(trained, phase="train_loop", missing_mib=900)[1].words
+    assert {
+        "network_train_unet_only=true",
+        "cache_text_encoder_outputs=true",
+        "shuffle_caption=false",
+    } <= set(words)
+
+
+# --- spill
+
+
+def test_spill_is_seen():
+    before = [1.5 + 0.01 * (number % 5) for number in range(60)]
+    spill = find_spill([*before, 9.0, 9.5, 8.8, 9.1, 9.0], 8100, 8188)
+    assert spill is not None
+    assert "instead of 1.5 s" in spill_words(spill)
+    assert "Prefer No Sysmem Fallback" in spill_words(spill)
+    assert find_spill([8.0] * 6, 8100, 8188, usual_s=1.5) is not None, "from the first step on"
+
+
+@pytest.mark.parametrize(
+    ("steps", "used"),
+    [
+        ([1.5] * 60, 8150),  # full, but fast
+        ([1.5] * 55 + [9.0] * 5, 6000),  # slow, but not full
+        ([1.5] * 59 + [30.0], 8150),  # one slow step: a save
+        ([1.5] * 55 + [2.4] * 5, 8150),  # a hot laptop
+        ([9.0] * 60, 8150),  # always so: nothing to compare with
+        ([], 8150),
+        ([1.5] * 55 + [9.0] * 5, None),
+    ],
+)
+def test_what_is_no_spill(steps, used):
+    assert find_spill(steps, used, 8188) is None
+
+
+# --- from a run folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    from tests.fake_runs import Script, write_run
+
+    return write_run(tmp_path / "20261124-120000-x", Script(steps=20, status=Status.FAILED))
+
+
+def test_evidence_comes_from_the_folder(run):
+    saying = by_name("quoted/oom-1-13")
+    lines = run.events.read_bytes().splitlines()[:-2]
+    event = {"v": 1, "t": 1.0, "type": "error", "error": "OutOfMemoryError", "message": saying.output.splitlines()[-1],
+             "traceback": "x", "phase": "train_loop", "step": 7}  # fmt: skip
+    run.events.write_bytes(b"\n".join([*lines, json.dumps(event).encode(), b'{"torn']))
+    evidence = evidence_of(run, {"error": "OutOfMemoryError", "message": "short"})
+    assert (evidence.phase, evidence.values["network_dim"]) == ("train_loop", 16)
+    assert explain_run(run, {"error": "OutOfMemoryError", "message": "short"}).kind == "gpu-memory"
+    assert explain_run(run, None) is None
+
+
+def test_evidence_of_a_damaged_folder(tmp_path):
+    from launcher.paths import RunPaths
+
+    found = explain_run(RunPaths(folder=tmp_path / "gone"), {"error": "Interrupted", "message": "gone"})
+    assert found.kind == "power"
