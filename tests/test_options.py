@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,9 @@ import pytest
 
 from launcher.errors import InputError, LauncherError
 from launcher.paths import Paths
-from launcher.trainers import TRAINERS, load_options, load_trainer
+from launcher.preset.schema import check_value
+from launcher.trainers import FORK, FULL_TRAINER, TRAINERS, load_options, load_trainer
+from launcher.trainers.switches import ABOUT, SWITCHES, switch_word
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -128,3 +132,98 @@ def test_trainers_are_complete(name: str):
     assert trainer.name == name
     assert trainer.script.is_absolute()
     assert trainer.honoured is None or trainer.honoured <= set(trainer.options)
+
+
+def test_the_forks_table_has_every_option_of_its_pin():
+    full, fork = load_options(PATHS), load_options(PATHS, FORK)
+    assert len(fork) == 146  # counted against its live parser, see facts/sd-scripts.md 3.3
+    assert set(fork) < set(full)
+    differing = {name for name in fork if fork[name] != full[name]}
+    assert differing == {"dynamo_backend", "lr_warmup_steps", "text_encoder_lr"}
+    assert fork["lr_warmup_steps"].type == "int"
+    assert not fork["text_encoder_lr"].many
+
+
+@pytest.mark.parametrize("name", [FULL_TRAINER, FORK])
+def test_records_name_the_commit_that_is_pinned(name: str):
+    pins = (ROOT / "vendor" / f"{name}.toml").read_text(encoding="utf-8")
+    table = json.loads((ROOT / "vendor" / "options" / f"{name}.json").read_text(encoding="utf-8"))
+    trainer = load_trainer(PATHS, name)
+    assert f'commit = "{trainer.commit}"' in pins
+    assert table["commit"] == trainer.commit
+    assert trainer.script == PATHS.trainer_code(name) / "sdxl_train_network.py"
+    assert trainer.needs_model
+    assert trainer.switches == set(SWITCHES)
+
+
+def test_switches_are_options_with_a_reason():
+    assert set(ABOUT) == set(SWITCHES)
+    for name, option in SWITCHES.items():
+        assert ABOUT[name]
+        assert check_value(option, option.default) == option.default
+        assert "=" in switch_word(name, option.default)
+    assert switch_word("lean_load", value=True) == "lean_load=true"
+    assert not set(SWITCHES) & set(load_options(PATHS))  # `--set name=value` must mean one thing
+
+
+# Real checkouts: LAUNCHER_SD_SCRIPTS, LAUNCHER_SD_SCRIPTS_FP8; the live parser also wants LAUNCHER_REAL_ENVS
+
+CHECKOUTS = {FULL_TRAINER: "LAUNCHER_SD_SCRIPTS", FORK: "LAUNCHER_SD_SCRIPTS_FP8"}
+LIVE = """
+import json, sys, pathlib
+sys.path.insert(0, sys.argv[1])
+import sdxl_train_network
+found = []
+for action in sdxl_train_network.setup_parser()._actions:
+    if action.dest == "help":
+        continue
+    kind = "flag" if type(action).__name__ == "_StoreTrueAction" else getattr(action.type, "__name__", "str")
+    kind = {"Path": "path"}.get(kind, kind)
+    found.append({
+        "name": action.option_strings[0][2:], "type": kind, "default": action.default, "many": action.nargs == "*",
+        "choices": None if action.choices is None else [str(item) for item in action.choices if item is not None],
+    })
+print("OPTIONS" + json.dumps(found))
+"""
+
+
+def checkout_of(trainer: str) -> Path:
+    folder = os.environ.get(CHECKOUTS[trainer])
+    if not folder:
+        pytest.skip(f"no checkout of {trainer}: name its folder in {CHECKOUTS[trainer]}")
+    return Path(folder)
+
+
+@pytest.mark.parametrize("trainer", [FULL_TRAINER, FORK])
+def test_table_is_what_the_pinned_source_says(trainer: str):
+    script = refresh_script()
+    options = script.options_of(checkout_of(trainer))
+    table = (ROOT / "vendor" / "options" / f"{trainer}.json").read_text(encoding="utf-8")
+    assert script.text_of(options, trainer, load_trainer(PATHS, trainer).commit) == table
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", [FULL_TRAINER, FORK])
+def test_table_is_what_the_live_parser_says(trainer: str):
+    python = live_python(trainer)
+    done = subprocess.run(
+        [python, "-X", "utf8", "-c", LIVE, checkout_of(trainer)], capture_output=True, text=True, encoding="utf-8", check=True
+    )  # fmt: skip
+    live = json.loads(done.stdout.partition("OPTIONS")[2].splitlines()[0])
+    table = load_options(PATHS, trainer)
+    assert [entry["name"] for entry in live] == list(table)
+    for entry in live:
+        option = table[entry["name"]]
+        choices = None if option.choices is None else list(option.choices)
+        assert (option.type, option.default, option.many, choices) == (
+            entry["type"], entry["default"], entry["many"], entry["choices"],
+        ), entry["name"]  # fmt: skip
+
+
+def live_python(trainer: str) -> Path:
+    """Interpreter of an environment that holds what the checkout imports."""
+    folder = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not folder:
+        pytest.skip("no environments: name the folder that holds <trainer>/<n>/venv in LAUNCHER_REAL_ENVS")
+    paths = Paths(root=Path(folder).parent, home=ROOT, shipped=ROOT)
+    return paths.trainer_python(trainer)

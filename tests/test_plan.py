@@ -26,8 +26,11 @@ from launcher.plan import (
     resolve,
     survey,
 )
+from launcher.plan.cards import choose_cards
+from launcher.plan.command import make_argv
 from launcher.plan.tomlout import write_toml
-from launcher.preset import Setting
+from launcher.preset import Setting, Settings, list_presets
+from launcher.trainers import load_options, load_trainer
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,6 +56,11 @@ def machine_with(name, capability, total_mib=8192):
 def paths(paths, tmp_path):
     """As the shipped product, but with environments of this test (here: none)."""
     return Paths(root=tmp_path / "root", home=paths.home, shipped=paths.shipped)
+
+
+@pytest.fixture(autouse=True)
+def no_allocator(monkeypatch):
+    monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF", raising=False)
 
 
 @pytest.fixture
@@ -477,6 +485,314 @@ def test_a_stored_plan_cannot_start_programs(paths, data):
     options = {**plan.options, "output_dir": Setting(value="/etc", source="x")}
     with pytest.raises(InputError, match="set by the launcher"):
         continue_plan(paths, replace(plan, options=options), parent="a", state=None)
+
+
+# The full trainers
+
+
+def standing(paths, trainer="sd-scripts", torch_set="cu121", attention="sdpa"):
+    """What `trainer_ready` looks for: a proved environment, without what is in it."""
+    folder = paths.trainer(trainer)
+    python = paths.trainer_python(trainer)
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.touch()
+    (folder / "accelerate.yaml").write_text("", encoding="utf-8")
+    ready = {"v": 3, "torch_set": torch_set, "cuda": None, "accelerate_config": "", "attention": attention}
+    write_json(folder / "ready.json", ready)
+
+
+CARD = machine_with("RTX 3060 Ti", (8, 6))
+
+
+def test_automatic_means_sd_scripts_where_it_stands_and_a_card_is_there(paths, data):
+    standing(paths)
+    plan = plan_for(paths, data, machine=CARD)
+    assert plan.trainer == "sd-scripts"
+    assert plan.machine["trainer"].reason.startswith("automatic: it is installed")
+    assert plan.trainer_commit == "ae72efb92babe89ff8e70f057e42db68440e8d61"
+    assert not any("rehears" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("torch_set", "machine", "note"),
+    [
+        ("cu121", NO_CARD, "no NVIDIA driver answers. A LoRA for SDXL needs an NVIDIA card"),
+        (None, CARD, "sd-scripts is not installed. `python setup_env.py install sd-scripts`"),
+        ("cpu", CARD, "the torch of sd-scripts is a build for processors. `python setup_env.py install sd-scripts`"),
+    ],
+)  # fmt: skip
+def test_where_it_cannot_train_a_rehearsal_says_why_and_what_to_do(paths, data, torch_set, machine, note):
+    if torch_set:
+        standing(paths, torch_set=torch_set)
+    plan = plan_for(paths, data, machine=machine)
+    assert plan.trainer == "rehearsal"
+    assert any(note in found for found in plan.notes)
+
+
+def test_the_command_of_the_full_trainer(paths, data, tmp_path):
+    plan = plan_for(paths, data, trainer="sd-scripts", model=tmp_path / "base.safetensors", machine=CARD)
+    words = plan.argv
+    assert words[words.index("--script") + 1] == str(
+        paths.trainer_code("sd-scripts") / "sdxl_train_network.py"
+    )
+    assert words[words.index("--trainer-class") + 1] == "SdxlNetworkTrainer"
+    assert plan.train["pretrained_model_name_or_path"] == (tmp_path / "base.safetensors").as_posix()
+    assert plan.train["tokenizer_cache_dir"] == paths.tokenizers.as_posix()
+    switched = [words[number + 1] for number, word in enumerate(words) if word == "--switch"]
+    assert dict(word.split("=") for word in switched) == {
+        "exact_resume": "true", "state_every_minutes": "15.0", "keep_states": "3", "states_budget_gib": "0.0",
+        "cache_images": "folder", "lean_load": "true", "free_text_encoders": "true", "vae_encode": "rows", "vae_decode": "rows",
+        "sample_unet": "autocast", "offload_mib": "0", "allocator": "expandable",
+    }  # fmt: skip
+    assert words.index("--switch") < words.index("--")
+    assert not any("." in name for name in plan.train)
+
+
+def test_a_resume_says_skip_only_where_the_trainer_knows_it(paths, data):
+    state = Path("/runs/a/states/x")
+    for trainer, words in (("sd-scripts", ("--skip_until_initial_step",)), ("sd-scripts-fp8", ())):
+        plan = plan_for(paths, data, trainer=trainer, machine=CARD)
+        again = continue_plan(paths, plan, parent="a", state=state)
+        assert again.argv == (*plan.argv, "--resume", str(state), *words)
+
+
+def test_words_are_checked_by_the_table_of_the_trainer_in_use(paths, data):
+    plan_for(paths, data, "loss_type=huber", trainer="sd-scripts")
+    with pytest.raises(UsageError, match="loss_type is not an option"):
+        plan_for(paths, data, "loss_type=huber", trainer="sd-scripts-fp8")
+    with pytest.raises(UsageError, match="lr_warmup_steps needs a whole number"):
+        plan_for(paths, data, "lr_warmup_steps=0.1", trainer="sd-scripts-fp8")
+    with pytest.raises(UsageError, match="text_encoder_lr needs a number"):
+        plan_for(paths, data, "text_encoder_lr=1e-5 2e-5", trainer="sd-scripts-fp8")
+
+
+def fork_plan(paths, data, tmp_path, lines, *words):
+    preset = tmp_path / "mine.toml"
+    preset.write_text(
+        f"[preset]\ntitle = 'Mine'\nextends = 'style-8gb'\n[options]\n{lines}\n", encoding="utf-8"
+    )
+    return plan_for(paths, data, *words, preset=preset, trainer="sd-scripts-fp8", machine=CARD)
+
+
+def test_what_the_fork_does_not_know_is_left_out_where_nothing_is_lost(paths, data, tmp_path):
+    lines = "metadata_usage_hint = 'x'\nhighvram = true\nloss_type = 'l2'\nhuber_c = 0.2\nvalidation_split = 0.0\ntext_encoder_lr = [1e-5]"
+    plan = fork_plan(paths, data, tmp_path, lines)
+    assert not {"metadata_usage_hint", "highvram", "loss_type", "huber_c", "validation_split"} & set(
+        plan.train
+    )
+    (note,) = (note for note in plan.notes if note.startswith("Left out"))
+    assert note.endswith("highvram, huber_c, metadata_usage_hint.")
+    assert plan.train["text_encoder_lr"] == 1e-5
+    assert set(plan.train) <= set(load_options(paths, "sd-scripts-fp8"))
+
+
+def test_fp8_of_the_unet_alone_is_the_forks_fp8_when_the_texts_are_cached(paths, data, tmp_path):
+    plan = fork_plan(paths, data, tmp_path, "fp8_base = false\nfp8_base_unet = true")
+    assert plan.train["fp8_base"] is True
+    assert "fp8_base_unet" not in plan.train
+    with pytest.raises(InputError, match="does not know fp8_base_unet"):
+        plan_for(paths, data, preset="style-8gb-te", trainer="sd-scripts-fp8", machine=CARD)
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        ("loss_type = 'huber'", "loss_type"),
+        ("masked_loss = true", "masked_loss"),
+        ("validation_split = 0.1", "validation_split"),
+        ("enable_wildcard = true", "enable_wildcard"),
+        ("text_encoder_lr = [1e-5, 2e-5]", "text_encoder_lr"),
+        ("lr_warmup_steps = 0.1", "lr_warmup_steps"),
+    ],
+)
+def test_what_the_fork_cannot_leave_out_is_refused(paths, data, tmp_path, lines, name):
+    with pytest.raises(InputError) as caught:
+        fork_plan(paths, data, tmp_path, lines)
+    assert name in caught.value.what
+    assert "mine.toml:5" in caught.value.where
+    assert caught.value.fix
+
+
+def test_every_shipped_preset_makes_a_plan_and_the_forks_one_for_the_fork(paths, data):
+    for preset in list_presets(paths):
+        plan = plan_for(
+            paths,
+            data,
+            preset=preset.name,
+            trainer=None if preset.name == "demo" else "sd-scripts",
+            machine=CARD,
+        )
+        assert plan.total_steps
+        assert set(plan.train) <= set(load_options(paths))
+    assert plan_for(paths, data, preset="fork-style-8gb", machine=CARD).trainer == "sd-scripts-fp8"
+
+
+# Switches
+
+
+def test_switches_come_from_preset_settings_and_words(paths, data, tmp_path):
+    preset = tmp_path / "mine.toml"
+    preset.write_text(
+        "[preset]\ntitle = 'Mine'\nextends = 'style-8gb'\n[launcher]\noffload_mib = 512 # why\nkeep_states = 5\nlean_load = false\n",
+        encoding="utf-8",
+    )
+    own_settings(paths, "[launcher]\nkeep_states = 7\n")
+    plan = plan_for(paths, data, "launcher.lean_load=yes", preset=preset, trainer="sd-scripts", machine=CARD)
+    found = {
+        name: plan.options[f"launcher.{name}"]
+        for name in ("offload_mib", "keep_states", "lean_load", "vae_encode")
+    }
+    assert (found["offload_mib"].value, found["offload_mib"].why) == (512, "why")
+    assert found["offload_mib"].source.endswith("mine.toml:5")
+    assert (found["keep_states"].value, found["keep_states"].source) == (7, "user/settings.toml:2")
+    assert found["lean_load"] == Setting(value=True, source="--set")
+    assert found["vae_encode"].source == "launcher"
+    again = continue_plan(paths, plan_from_json(plan_to_json(plan)), parent="a", state=None)
+    assert again.argv == plan.argv
+
+
+def test_a_rehearsal_has_only_the_switches_that_it_obeys(paths, data):
+    plan = plan_for(paths, data, "launcher.offload_mib=100")
+    assert {name for name in plan.options if name.startswith("launcher.")} == {
+        "launcher.state_every_minutes", "launcher.keep_states", "launcher.states_budget_gib", "launcher.offload_mib"
+    }  # fmt: skip
+    assert any("launcher.offload_mib" in note for note in plan.notes if note.startswith("Without effect"))
+
+
+@pytest.mark.parametrize(
+    ("word", "what", "fix"),
+    [
+        ("launcher.lean_lod=true", "launcher.lean_lod is not known", "launcher.lean_load"),
+        ("lean_load=true", "lean_load belongs to the launcher", "--set launcher.lean_load"),
+        ("launcher.vae_encode=tiles", 'vae_encode cannot be "tiles"', "rows"),
+        ("launcher.offload_mib=-1", "offload_mib cannot be negative", "0 or more"),
+        ("launcher.keep_states=0", "keep_states must be at least 1", "keep_states = 1"),
+        ("launcher.output_dir=x", "launcher.output_dir is not known", "exact_resume"),
+    ],
+)
+def test_wrong_switches(paths, data, word, what, fix):
+    with pytest.raises(UsageError) as caught:
+        plan_for(paths, data, word)
+    assert what in caught.value.what
+    assert fix in caught.value.fix
+
+
+def test_a_stored_plan_cannot_bring_unknown_switches(paths, data):
+    plan = plan_for(paths, data)
+    for name in ("launcher.nothing", "launcher.keep_states; rm", "launcher."):
+        options = {**plan.options, name: Setting(value=1, source="x")}
+        with pytest.raises(InputError, match="not known"):
+            continue_plan(paths, replace(plan, options=options), parent="a", state=None)
+
+
+@pytest.mark.parametrize(
+    ("system", "words", "told"),
+    [("Linux 6.1", (), "expandable_segments:True"), ("Windows 11", (), None), ("Linux 6.1", ("launcher.allocator=stock",), None)],
+)  # fmt: skip
+def test_the_allocator_is_told_where_it_can_do_it(paths, data, system, words, told):
+    plan = plan_for(paths, data, *words, trainer="sd-scripts", machine=replace(CARD, os=system))
+    assert plan.env.get("PYTORCH_CUDA_ALLOC_CONF") == told
+    assert any("on Linux only" in note for note in plan.notes) == system.startswith("Windows")
+    assert continue_plan(paths, plan, parent="a", state=None).env == plan.env
+    assert "PYTORCH_CUDA_ALLOC_CONF" not in plan_for(paths, data, trainer="sd-scripts").env
+
+
+def test_xformers_give_way_where_the_environment_has_none(paths, data):
+    standing(paths)
+    own_settings(paths, "[options]\nxformers = true\n")
+    plan = plan_for(paths, data, machine=CARD)
+    assert "xformers" not in plan.train
+    assert plan.train["sdpa"] is True
+    assert any("without xformers" in note for note in plan.notes)
+    typed = plan_for(paths, data, "xformers=true", machine=CARD)
+    assert typed.train["xformers"] is True
+    standing(paths, attention="xformers")
+    assert plan_for(paths, data, machine=CARD).train["xformers"] is True
+
+
+# Cards
+
+TWO = replace(CARD, gpus=(*CARD.gpus, replace(CARD.gpus[0], name="GTX 1070", capability=(6, 1))))
+
+
+def test_two_cards_train_together(paths, data):
+    plan = plan_for(paths, data, "max_train_epochs=4", trainer="sd-scripts", gpus="0, 1", machine=TWO)
+    launch = plan.argv[: plan.argv.index("--run")]
+    assert launch[launch.index("--num_processes") + 1] == "2"
+    assert launch[launch.index("--gpu_ids") + 1] == "0,1"
+    assert "--multi_gpu" in launch
+    assert launch[launch.index("--main_process_port") + 1] == "0"
+    assert plan.env["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert plan.machine["gpus"] == Fact(value="0,1", reason="RTX 3060 Ti, GTX 1070")
+    assert plan.total_steps == 4 * 2  # three images: two batches for one card, one for the other
+    assert any("each step sees 2 × 1 images" in note for note in plan.notes)
+    assert plan.train["mixed_precision"] == "fp16"  # what the weaker one can do
+    again = continue_plan(paths, plan_from_json(plan_to_json(plan)), parent="a", state=None)
+    assert (again.argv, again.env) == (plan.argv, plan.env)
+
+
+def test_the_second_card_alone(paths, data):
+    plan = plan_for(paths, data, trainer="sd-scripts", gpus="1", machine=TWO)
+    assert plan.env["CUDA_VISIBLE_DEVICES"] == "1"
+    assert "--multi_gpu" not in plan.argv
+    assert plan.train["mixed_precision"] == "fp16"
+    assert not any("cards train together" in note for note in plan.notes)
+
+
+def test_cards_may_come_from_the_settings(paths, data):
+    own_settings(paths, "[defaults]\ngpus = 'all'\n")
+    plan = plan_for(paths, data, trainer="sd-scripts", machine=TWO)
+    assert plan.machine["gpus"].value == "0,1"
+    assert plan_for(paths, data, trainer="sd-scripts", gpus="0", machine=TWO).machine["gpus"].value == "0"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "machine", "what", "fix"),
+    [
+        ("2", TWO, "there is no card 2", "0 (RTX 3060 Ti), 1 (GTX 1070)"),
+        ("0", NO_CARD, "there is no card 0", "leave --gpus out"),
+        ("0;1", TWO, "no list of cards", "0,1"),
+        ("-1", TWO, "no list of cards", "0,1"),
+    ],
+)
+def test_cards_that_are_not_there(paths, gpus, machine, what, fix):
+    with pytest.raises(UsageError) as caught:
+        plan_for(paths, paths.home, trainer="sd-scripts", gpus=gpus, machine=machine)
+    assert what in caught.value.what
+    assert fix in caught.value.fix
+    assert caught.value.where == "--gpus"
+
+
+def test_a_rehearsal_takes_one_card(paths, data):
+    with pytest.raises(UsageError, match="uses one card, not 2"):
+        plan_for(paths, data, trainer="rehearsal", gpus="0,1", machine=TWO)
+
+
+def test_processes_without_cards(paths):
+    """For the tests with two processes on the CPU."""
+    words = make_argv(
+        paths,
+        load_trainer(paths, "sd-scripts"),
+        mixed_precision="no",
+        threads=1,
+        resume_state=None,
+        processes=2,
+    )
+    assert words[words.index("--num_processes") + 1] == "2"
+    assert "--multi_gpu" in words
+    assert "--gpu_ids" not in words
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[0-9, ]{1,8}"))
+@settings(deadline=None)
+def test_no_word_for_cards_raises_anything_but_usage_errors(text):
+    request = Request(preset="x", gpus=text)
+    try:
+        numbers = choose_cards(request, Settings(), TWO)
+    except UsageError:
+        return
+    assert set(numbers) <= {0, 1}
+    assert len(set(numbers)) == len(numbers)
 
 
 # TOML

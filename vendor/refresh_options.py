@@ -11,6 +11,7 @@ import ast
 import json
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ class Checkout:
 
     def module(self, path: Path) -> ast.Module:
         if path not in self._modules:
-            self._modules[path] = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about somebody else's docstrings
+                self._modules[path] = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         return self._modules[path]
 
     def function(self, path: Path, name: str) -> ast.FunctionDef | None:

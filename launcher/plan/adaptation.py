@@ -35,6 +35,21 @@ def adapt(
     return adapted, notes
 
 
+def adapt_attention(options: dict[str, Setting], attention: str | None) -> list[str]:
+    """Where the environment has no xformers that works, torch's own attention does the same; changes `options`."""
+    wanted = options.get("xformers")
+    if wanted is None or not wanted.value or attention in {None, "xformers"}:
+        return []
+    reason = "the training environment was proved without xformers"
+    if wanted.source.startswith(TYPED_SOURCES):
+        return [f"xformers is kept because you asked for it, but: {reason}"]
+    del options["xformers"]
+    options["sdpa"] = Setting(
+        value=True, source=f"this computer: {reason} (instead of xformers, {wanted.source})"
+    )
+    return [f"sdpa = true: {reason}"]
+
+
 def _change(options: dict[str, Setting], name: str, value: object, reason: str, notes: list[str]) -> None:
     old = options.get(name)
     if old is not None and old.value == value:

@@ -9,6 +9,7 @@ from launcher.install import accelerate
 from launcher.paths import PACKAGE
 from launcher.plan.names import make_name
 from launcher.plan.records import RUN
+from launcher.plan.switches import ALLOCATOR_VARIABLE
 from launcher.trainers.switches import switch_word
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def make_env(
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the same numbers as the driver's, whose memory figures are shown
         "LAUNCHER_CACHE_DIR": str(cache_folder(paths, data)),
         **({"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {}),
-        **({"PYTORCH_CUDA_ALLOC_CONF": allocator} if allocator else {}),
+        **({ALLOCATOR_VARIABLE: allocator} if allocator else {}),
         **dict.fromkeys(REMOVED),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
 from launcher.files import read_json
@@ -35,13 +35,24 @@ def choose_device(paths: Paths, trainer: str, machine: Machine) -> Fact:
 
 def has_cuda(paths: Paths, trainer: str) -> bool:
     """Whether the environment was proved with a torch for cards; unknown counts as yes, preflight asks for the proof."""
+    ready = _proof(paths, trainer)
+    if "torch_set" not in ready:
+        return True
+    return ready["torch_set"] != "cpu" or bool(ready.get("cuda"))
+
+
+def attention_of(paths: Paths, trainer: str) -> str | None:
+    """`xformers` or `sdpa`, whichever the environment was proved with; None: nobody knows."""
+    attention = _proof(paths, trainer).get("attention")
+    return attention if isinstance(attention, str) else None
+
+
+def _proof(paths: Paths, trainer: str) -> dict[str, Any]:
     try:
         ready = read_json(marker(paths, trainer))
     except InputError:
-        return True
-    if not isinstance(ready, dict) or "torch_set" not in ready:
-        return True
-    return ready["torch_set"] != "cpu" or bool(ready.get("cuda"))
+        return {}
+    return ready if isinstance(ready, dict) else {}
 
 
 def choose_threads(machine: Machine, device: Fact) -> Fact:

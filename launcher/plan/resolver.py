@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from launcher.errors import InputError, Severity, UsageError
+from launcher.errors import UsageError
 from launcher.machine import Fact
-from launcher.plan.adaptation import adapt
 from launcher.plan.cards import (
     cards_fact,
     cards_notes,
@@ -19,43 +18,25 @@ from launcher.plan.cards import (
 )
 from launcher.plan.command import make_argv, make_env
 from launcher.plan.counting import count_steps
-from launcher.plan.dataset import DATASET, FOUND, data_notes, make_dataset
+from launcher.plan.dataset import data_notes, make_dataset
 from launcher.plan.device import CARD, CPU, choose_device, choose_threads
 from launcher.plan.files import make_train
 from launcher.plan.names import check_name, make_name
+from launcher.plan.options import decide_options, gather_layers
 from launcher.plan.records import Plan, Request
 from launcher.plan.sources import absolute, find_sources, survey_sources
-from launcher.plan.switches import allocator_of, complete_switches, switch_notes, switch_values
+from launcher.plan.switches import allocator_of, switch_values
 from launcher.plan.trainer import choose_trainer, trainer_notes
-from launcher.preset import (
-    Preset,
-    Setting,
-    Settings,
-    check_combinations,
-    check_options,
-    lay_over,
-    load_preset,
-    load_settings,
-    settings_from_answers,
-    settings_from_words,
-)
+from launcher.preset import Setting, check_options, load_preset, load_settings
 from launcher.trainers import load_trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from launcher.machine import Machine
     from launcher.paths import Paths
-    from launcher.plan.folders import Survey
+    from launcher.preset import Preset, Settings
     from launcher.trainers import Trainer
-
-LAUNCHER_DEFAULTS = {
-    "seed": Setting(value=42, source="launcher: a run needs a fixed seed to be resumed exactly"),
-    "resolution": Setting(value="1024,1024", source="launcher: what SDXL was trained at"),
-    "mixed_precision": Setting(value="no", source="sd-scripts' default"),
-    "max_train_steps": Setting(value=1600, source="sd-scripts' default"),
-}
 
 
 def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
@@ -74,16 +55,14 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     sources = find_sources(request, own)
     data = sources[0].path
     model = _model_file(request, own)
-    name = _choose_name(request, preset, data)
+    name = _choose_name(request, preset, sources[0].title)
     found = survey_sources(sources, trainer.name)
     layers = gather_layers(paths, request, preset, own, trainer)
     device = choose_device(paths, trainer.name, machine)
-    options, notes = adapt(_complete(layers, found), machine, on_cpu=device.value == CPU)
-    _refuse_combinations(options)
-    options |= complete_switches(trainer, layers.switches)
+    options, notes = decide_options(paths, layers, found, trainer, machine, on_cpu=device.value == CPU)
     notes = [
         *trainer_notes(trainer, trainer_setting, options, model, machine), *cards_notes(cards, options),
-        *notes, *data_notes(found, options), *switch_notes(options, on_cpu=device.value == CPU, system=machine.os),
+        *notes, *data_notes(found, options),
     ]  # fmt: skip
     facts = _facts(machine, trainer_setting, device)
     if cards:
@@ -139,42 +118,6 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
     return _with_commands(paths, again, trainer)
 
 
-def gather_layers(
-    paths: Paths, request: Request, preset: Preset, own: Settings, trainer: Trainer
-) -> Settings:
-    """The one order of precedence: preset chain < user settings < answers < command line."""
-    answers = settings_from_answers(paths, request.answers, table=trainer.options)
-    words = settings_from_words(paths, request.settings, table=trainer.options)
-    layers = (preset, own, answers, words)
-    return Settings(
-        options=lay_over(*(layer.options for layer in layers)),
-        dataset=lay_over(*(layer.dataset for layer in layers)),
-        switches=lay_over(*(layer.switches for layer in layers)),
-    )
-
-
-def _complete(layers: Settings, found: Survey) -> dict[str, Setting]:
-    """Options with the gaps filled that a plan must not have; the dataset's keys join them under their own names."""
-    defaults = {
-        name: setting
-        for name, setting in LAUNCHER_DEFAULTS.items()
-        if name != "max_train_steps" or "max_train_epochs" not in layers.options
-    }
-    completed = {**defaults, **layers.options}
-    if "caption_extension" not in completed:
-        completed["caption_extension"] = _caption_extension(found)
-    completed |= {f"{DATASET}{name}": setting for name, setting in layers.dataset.items()}
-    return completed
-
-
-def _caption_extension(found: Survey) -> Setting:
-    suffix = found.caption_suffix
-    if suffix is None:
-        return Setting(value=".txt", source="launcher: no captions were found to go by")
-    count = f"{found.captioned(suffix)} of {found.image_count} images have one"
-    return Setting(value=suffix, source=f"{FOUND}: {count}")
-
-
 def _model_file(request: Request, own: Settings) -> Path | None:
     model = request.model if request.model is not None else own.defaults.get("model")
     if model is None:
@@ -182,9 +125,9 @@ def _model_file(request: Request, own: Settings) -> Path | None:
     return absolute(model.value if isinstance(model, Setting) else model, "--model")
 
 
-def _choose_name(request: Request, preset: Preset, data: Path) -> str:
+def _choose_name(request: Request, preset: Preset, data: str) -> str:
     if request.name is None:
-        return make_name(preset.name, data.name)
+        return make_name(preset.name, data)
     reason = check_name(request.name)
     if reason:
         raise UsageError(
@@ -205,20 +148,6 @@ def _facts(machine: Machine, trainer: Setting, device: Fact) -> dict[str, Fact]:
     if machine.gpu:
         facts["vram_mib"] = Fact(value=machine.gpu.total_mib, reason=f"{machine.gpu.free_mib} MiB free")
     return facts
-
-
-def _refuse_combinations(options: Mapping[str, Setting]) -> None:
-    """A preset is sound in itself; with settings, answers and the command line over it, it may not be."""
-    problems = tuple(problem for problem in check_combinations(options) if problem.severity is Severity.ERROR)
-    if problems:
-        first = problems[0]
-        if len(problems) == 1:
-            raise InputError(first.what, problems=problems, why=first.why, fix=first.fix, where=first.where)
-        raise InputError(
-            f"{len(problems)} settings do not go together",
-            problems=problems,
-            fix="put them right; all are listed",
-        )
 
 
 def _with_commands(paths: Paths, plan: Plan, trainer: Trainer) -> Plan:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from launcher.trainers import Trainer
 
+ALLOCATOR_VARIABLE = "PYTORCH_CUDA_ALLOC_CONF"
 DEFAULT = "launcher"  # the source of a switch that nobody has set
 
 
@@ -43,11 +44,19 @@ def allocator_of(switches: Mapping[str, object], *, has_card: bool, system: str)
     return "expandable_segments:True" if is_wanted and has_card and system.startswith("Linux") else None
 
 
-def switch_notes(options: Mapping[str, Setting], *, on_cpu: bool, system: str) -> list[str]:
+def switch_notes(
+    options: Mapping[str, Setting], *, on_cpu: bool, system: str, environ: Mapping[str, str]
+) -> list[str]:
     """What a switch cannot do here."""
-    is_wanted = switch_values(options).get("allocator") == "expandable"
-    if on_cpu or not is_wanted or allocator_of(switch_values(options), has_card=True, system=system):
+    if on_cpu or switch_values(options).get("allocator") != "expandable":
         return []
-    return [
-        "launcher.allocator = expandable changes nothing on this system: torch's memory grows so on Linux only."
-    ]
+    if not system.startswith("Linux"):
+        return [
+            f"{PREFIX}allocator = expandable changes nothing here: torch has memory that grows on Linux only."
+        ]
+    if environ.get(ALLOCATOR_VARIABLE):
+        own = environ[ALLOCATOR_VARIABLE]
+        return [
+            f"{ALLOCATOR_VARIABLE}={own} of this computer is replaced; with {PREFIX}allocator = stock it stays."
+        ]
+    return []

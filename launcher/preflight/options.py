@@ -21,7 +21,7 @@ HIDDEN_SHARE = 0.94  # an "8 GB" card shows 7.6 to 8.0 GiB: some of it belongs t
 
 def check_options(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
     """Doubtful combinations, too little video memory, too little RAM."""
-    yield from check_combinations(plan.options)
+    yield from check_combinations(plan.options, trainer=plan.trainer)
     yield from _precision(plan, machine)
     if plan.trainer in SMALL_TRAINERS:
         yield from _ram(machine)

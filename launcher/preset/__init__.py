@@ -1,5 +1,6 @@
 """Presets: TOML files with upstream option names, read into frozen records; all errors of a file at once."""
 
+from launcher.preset.fitting import Fitted, fit_options
 from launcher.preset.layers import lay_over
 from launcher.preset.records import AUTOMATIC_TRAINER, BrokenPreset, Preset, Setting
 from launcher.preset.rules import check_combinations
@@ -15,11 +16,13 @@ from launcher.preset.shelf import list_presets, load_preset
 __all__ = [
     "AUTOMATIC_TRAINER",
     "BrokenPreset",
+    "Fitted",
     "Preset",
     "Setting",
     "Settings",
     "check_combinations",
     "check_options",
+    "fit_options",
     "lay_over",
     "list_presets",
     "load_preset",

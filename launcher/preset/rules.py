@@ -31,7 +31,8 @@ def check_combinations(
     """Everything that is wrong or doubtful about options together (each alone is already known to be right).
 
     `unreadable` names options that were given but wrong and so are missing here: a rule that looks at one of them
-    keeps quiet, because its sentence would be about the gap. Some rules hold for one `trainer` only.
+    keeps quiet, because its sentence would be about the gap. Some rules hold for one `trainer` only. The launcher's own
+    switches may be among the options, as `launcher.NAME`.
     """
     problems: list[Problem] = []
     for rule in RULES:
@@ -133,10 +134,12 @@ def _saving(values: Values) -> Iterator[Problem]:
 def _fork_samples(values: Values) -> Iterator[Problem]:
     """Source: the fork makes the noise of a sample in the U-Net's dtype, and nothing can compute in fp8."""
     samples = ("sample_every_n_steps", "sample_every_n_epochs")
-    if values.is_fork and values.is_on("fp8_base") and values.is_on(*samples):
+    is_stock = values["launcher.sample_unet"] == "stock"
+    if values.is_fork and is_stock and values.is_on("fp8_base") and values.is_on(*samples):
         name = values.first(*samples)
         yield values.problem(
-            name, f"{FORK} cannot make sample images from fp8 weights", f"remove {name}",
+            name, f"{FORK} by itself cannot make sample images from fp8 weights",
+            f"remove launcher.sample_unet = stock, or {name}",
         )  # fmt: skip
 
 

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError, Problem, Severity
+from launcher.preset.fitting import fit_options
 from launcher.preset.layers import lay_over
 from launcher.preset.records import AUTOMATIC_TRAINER, BrokenPreset, Preset
 from launcher.preset.rules import check_combinations
 from launcher.preset.tables import Tables, printable, read_tables, strings, table_of
 from launcher.preset.text import Document, label_of, read_document, refuse
-from launcher.trainers import TRAINERS, load_options
+from launcher.trainers import TRAINERS, load_options, load_trainer
 
 if TYPE_CHECKING:
     from launcher.paths import Paths
+    from launcher.preset.records import Setting
 
 TEXTS = ("title", "purpose", "extends", "trainer", "measured")
 KEYS = (*TEXTS, "min_vram_gib", "base")
@@ -97,7 +99,8 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
     options = lay_over(*(layer.options for layer in layers))
     unreadable = {item for layer in layers for item in layer.unreadable}
     is_whole = "extends" not in chain[-1].header  # with a parent missing, every rule would be about the gap
-    combinations = check_combinations(options, unreadable) if is_whole else []
+    trainer = _inherited(chain, "trainer") or AUTOMATIC_TRAINER
+    combinations = _combinations(paths, options, unreadable, trainer) if is_whole else []
     problems += [problem for problem in combinations if problem.severity is Severity.ERROR]
     if problems:
         raise _refuse_all(label_of(paths, path), problems)
@@ -106,10 +109,9 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
         title=chain[0].header["title"],
         purpose=chain[0].header.get("purpose", ""),
         min_vram_gib=_inherited(chain, "min_vram_gib"),
-        trainer=_inherited(chain, "trainer") or AUTOMATIC_TRAINER,
-        measured=chain[0].header.get(
-            "measured", ""
-        ),  # numbers belong to these very options, not to a child's
+        trainer=trainer,
+        # Numbers belong to these very options: a child that changes one has none.
+        measured=chain[0].header.get("measured", ""),
         is_base=chain[0].header.get("base", False),
         is_shipped=path.parent == paths.presets,
         chain=tuple(file.document.path for file in chain),
@@ -119,6 +121,16 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
         sha256=hashlib.sha256("".join(file.document.sha256 for file in chain).encode()).hexdigest(),
         warnings=() if chain[0].header.get("base") else tuple(combinations),
     )
+
+
+def _combinations(
+    paths: Paths, options: dict[str, Setting], unreadable: set[str], trainer: str
+) -> list[Problem]:
+    """What is wrong about the options together, for the trainer that the preset names (automatic: sd-scripts)."""
+    if trainer not in TRAINERS:
+        return check_combinations(options, unreadable)
+    fitted = fit_options(paths, options, trainer, load_trainer(paths, trainer).options)
+    return [*fitted.problems, *check_combinations(fitted.options, unreadable, trainer)]
 
 
 def _inherited(chain: list[_File], key: str) -> Any:

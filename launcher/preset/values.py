@@ -66,7 +66,7 @@ class Values:
             what=what,
             why=why,
             fix=fix,
-            where=f"{setting.source} (options.{name})" if setting else "",
+            where=f"{setting.source} ({'' if '.' in name else 'options.'}{name})" if setting else "",
         )
 
     def warning(self, name: str, what: str, fix: str, *, why: str = "") -> Problem:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_TRAINER",
+    "FORK",
     "FULL_TRAINER",
     "TRAINERS",
     "Option",
