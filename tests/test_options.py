@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,15 @@ import pytest
 
 from launcher.errors import InputError, LauncherError
 from launcher.paths import Paths
-from launcher.preset.schema import check_value
+from launcher.plan.tomlout import write_toml
+from launcher.preset.schema import WrongValueError, check_value
 from launcher.trainers import FORK, FULL_TRAINER, TRAINERS, load_options, load_trainer
 from launcher.trainers.switches import ABOUT, SWITCHES, switch_word
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from launcher.trainers import Option
 
 ROOT = Path(__file__).resolve().parent.parent
 PATHS = Paths(root=ROOT, home=ROOT, shipped=ROOT)
@@ -169,22 +173,19 @@ def test_switches_are_options_with_a_reason():
 # Real checkouts: LAUNCHER_SD_SCRIPTS, LAUNCHER_SD_SCRIPTS_FP8; the live parser also wants LAUNCHER_REAL_ENVS
 
 CHECKOUTS = {FULL_TRAINER: "LAUNCHER_SD_SCRIPTS", FORK: "LAUNCHER_SD_SCRIPTS_FP8"}
-LIVE = """
-import json, sys, pathlib
-sys.path.insert(0, sys.argv[1])
-import sdxl_train_network
-found = []
-for action in sdxl_train_network.setup_parser()._actions:
-    if action.dest == "help":
-        continue
-    kind = "flag" if type(action).__name__ == "_StoreTrueAction" else getattr(action.type, "__name__", "str")
-    kind = {"Path": "path"}.get(kind, kind)
-    found.append({
-        "name": action.option_strings[0][2:], "type": kind, "default": action.default, "many": action.nargs == "*",
-        "choices": None if action.choices is None else [str(item) for item in action.choices if item is not None],
-    })
-print("OPTIONS" + json.dumps(found))
-"""
+# Whatever toml 0.10.2 could misread: escapes of Windows paths, quotes, brackets and signs inside texts, other alphabets.
+TEXTS = (
+    "plain", "C:\\new\\test\\U0001", "it's", 'say "a"', "both ' and \"", "訓練 データ/猫", "# no comment", "a = [1, 2], {b}",
+    "betas=(0.9, 0.99)", "line\nbreak\ttab", " spaces ", "x" * 300, "'''", "ends with \\",
+)  # fmt: skip
+SAMPLES = {
+    "flag": (True, False),
+    "str": TEXTS,
+    "path": ("C:/a/b.toml", "/tmp/訓練/x y.toml"),
+    "int": (1, 4096, 0),
+    "float": (1e-05, 2.0, 16, 0.1, 1e-8),
+    "int_or_float": (10, 0.1, 0),
+}
 
 
 def checkout_of(trainer: str) -> Path:
@@ -192,6 +193,14 @@ def checkout_of(trainer: str) -> Path:
     if not folder:
         pytest.skip(f"no checkout of {trainer}: name its folder in {CHECKOUTS[trainer]}")
     return Path(folder)
+
+
+def live_python(trainer: str) -> Path:
+    """Interpreter of an environment that holds what the checkout imports."""
+    folder = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not folder:
+        pytest.skip("no environments: name the folder that holds <trainer>/<n>/venv in LAUNCHER_REAL_ENVS")
+    return Paths(root=Path(folder).parent, home=ROOT, shipped=ROOT).trainer_python(trainer)
 
 
 @pytest.mark.parametrize("trainer", [FULL_TRAINER, FORK])
@@ -204,26 +213,52 @@ def test_table_is_what_the_pinned_source_says(trainer: str):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", [FULL_TRAINER, FORK])
-def test_table_is_what_the_live_parser_says(trainer: str):
-    python = live_python(trainer)
-    done = subprocess.run(
-        [python, "-X", "utf8", "-c", LIVE, checkout_of(trainer)], capture_output=True, text=True, encoding="utf-8", check=True
-    )  # fmt: skip
-    live = json.loads(done.stdout.partition("OPTIONS")[2].splitlines()[0])
+def test_the_live_parser_has_our_table_and_reads_our_files(trainer: str, tmp_path: Path):
+    """One process, because importing sd-scripts takes half a minute: its parser, then files with every option in them."""
     table = load_options(PATHS, trainer)
-    assert [entry["name"] for entry in live] == list(table)
-    for entry in live:
+    configs = [samples_of(table, number) for number in range(len(TEXTS))]
+    files = []
+    for number, config in enumerate(configs):
+        files.append(tmp_path / f"訓練 {number}.toml")
+        files[-1].write_text(write_toml(config, "Written by a test."), encoding="utf-8")
+    words = [
+        live_python(trainer),
+        "-X",
+        "utf8",
+        ROOT / "tests" / "options_probe.py",
+        checkout_of(trainer),
+        *files,
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("PROBE"))[5:])
+    assert [entry["name"] for entry in found["options"]] == list(table)
+    for entry in found["options"]:
         option = table[entry["name"]]
         choices = None if option.choices is None else list(option.choices)
         assert (option.type, option.default, option.many, choices) == (
             entry["type"], entry["default"], entry["many"], entry["choices"],
         ), entry["name"]  # fmt: skip
+    for config, read in zip(configs, found["files"], strict=True):
+        for name, value in config.items():
+            assert read[name] == [type(value).__name__, value], name
 
 
-def live_python(trainer: str) -> Path:
-    """Interpreter of an environment that holds what the checkout imports."""
-    folder = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not folder:
-        pytest.skip("no environments: name the folder that holds <trainer>/<n>/venv in LAUNCHER_REAL_ENVS")
-    paths = Paths(root=Path(folder).parent, home=ROOT, shipped=ROOT)
-    return paths.trainer_python(trainer)
+def samples_of(table: dict[str, Option], number: int) -> dict[str, object]:
+    """A value for every option, as it would stand in a plan; another one for each number."""
+    config: dict[str, object] = {}
+    for name, option in table.items():
+        if name in {"config_file", "output_config"}:  # the file itself; writes one and leaves
+            continue
+        samples = option.choices or SAMPLES[option.type]
+        value: object = samples[number % len(samples)]
+        if option.type == "int" and option.choices:
+            value = int(str(value))
+        if name == "resolution":
+            value = (1024, "768,512", [832, 1216])[number % 3]
+        with suppress(WrongValueError):  # a range that is narrower than the samples
+            config[name] = check_value(option, [value, *samples[:2]] if option.many else value)
+    assert isinstance(config["resolution"], str)
+    assert isinstance(config["network_alpha"], float)
+    assert len(config) > len(table) * 0.8
+    return config
