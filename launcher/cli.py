@@ -80,7 +80,8 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 def _add_training(commands: Subparsers) -> None:
     train = _add(commands, "train", "train:train", "train a LoRA from a preset: resolve, check, run, watch")
     train.add_argument("preset", metavar="PRESET", help="name of a preset, or a TOML file")
-    train.add_argument("--data", metavar="DIR", help="folder with the images and their captions")
+    train.add_argument("--data", metavar="DIR[=REPEATS]", action="append", help="folder with the images and their captions; may be repeated; or a dataset.toml")  # fmt: skip
+    train.add_argument("--reg", metavar="DIR[=REPEATS]", action="append", default=[], help="folder with regularisation images; may be repeated")  # fmt: skip
     train.add_argument("--model", metavar="FILE", help="base model (.safetensors); the rehearsal needs none")
     train.add_argument("--name", help="name of the run and of its LoRA")
     train.add_argument("--trainer", help="training script (default: the preset's, else what is installed)")

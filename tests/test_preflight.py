@@ -92,12 +92,12 @@ def test_empty_folder(paths, tmp_path):
     assert "no images" in only(problems_in(paths, folder)).what
 
 
-def test_folder_of_folders_names_one_of_them(paths, data, tmp_path):
-    (tmp_path / "parent").mkdir()
-    data.rename(tmp_path / "parent" / "cats")
+def test_images_two_folders_down_are_not_searched_for_but_named(paths, data, tmp_path):
+    (tmp_path / "parent" / "animals").mkdir(parents=True)
+    data.rename(tmp_path / "parent" / "animals" / "cats")
     problem = only(problems_in(paths, tmp_path / "parent"))
     assert "no images" in problem.what
-    assert "cats" in problem.fix
+    assert "animals" in problem.fix
 
 
 def test_few_images_warn(paths, data):

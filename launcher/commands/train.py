@@ -40,20 +40,21 @@ def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
     """The plan that the command line asks for; asks for the data folder where somebody can answer."""
     from launcher.plan import Request, resolve
 
-    data = options.data
-    if data is None and not _has_default(paths, "data"):
+    data = tuple(options.data or ())
+    if not data and not _has_default(paths, "data"):
         from launcher.ui import prompts
 
         if options.yes or not prompts.can_ask():
             raise UsageError(
                 "There is nothing to train on yet", fix="give the folder with your images: --data DIR"
             )
-        data = prompts.ask_path("Folder with your images", flag="--data", kind="folder")
+        data = (str(prompts.ask_path("Folder with your images", flag="--data", kind="folder")),)
     request = Request(
         preset=options.preset,
         trainer=options.trainer,
         model=Path(options.model) if options.model else None,
-        data=Path(data) if data else None,
+        data=data or None,
+        reg=tuple(options.reg),
         name=options.name,
         settings=tuple(options.settings),
         gpus=options.gpus,

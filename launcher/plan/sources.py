@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 REPEATS = re.compile(r"(?s)(.+)=(\d{1,4})")  # DIR=10
 MOST_FOLDERS = 200
+COMMON_NAMES = frozenset({"dataset", "config", "dataset_config"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +29,13 @@ class Source:
     path: Path
     repeats: int | None = None
     is_reg: bool = False
+
+    @property
+    def title(self) -> str:
+        """What a run on it may be called: the folder's name; of a dataset file its own, or its folder's."""
+        if not is_document(self.path):
+            return self.path.name
+        return self.path.parent.name if self.path.stem.lower() in COMMON_NAMES else self.path.stem
 
 
 def find_sources(request: Request, own: Settings) -> tuple[Source, ...]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
-from launcher.plan import survey
+from launcher.plan import parts_of
 from launcher.preflight.groups import Groups, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from launcher.machine import Machine
     from launcher.paths import Paths
-    from launcher.plan import ImageFolder, Plan
+    from launcher.plan import Part, Plan
 
 MOST_CAPTIONS = 20_000
 MOST_BYTES = 64 * 1024  # captions have some hundred bytes; this much is some other text
@@ -36,36 +36,37 @@ UNREADABLE = Kind(severity=Severity.ERROR, what="unreadable", fix="check the fil
 
 def check_captions(_paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]:
     """Captions are there, in UTF-8, and not empty."""
-    suffix = str(plan.options["caption_extension"].value)
-    folders = survey(plan.data).folders
-    for folder in folders:
-        yield from _missing(plan, folder, suffix)
+    parts = [part for part in parts_of(plan.dataset) if part.metadata is None]
+    for part in parts:
+        yield from _missing(part)
     groups = Groups()
-    files = [folder.path / name for folder in folders for name in _caption_names(folder, suffix)]
-    for path in files[:MOST_CAPTIONS]:
+    files = {path: None for part in parts for path in _caption_files(part)}
+    for path in list(files)[:MOST_CAPTIONS]:
         kind = _look(path)
         if kind:
             groups.add(kind, path)
     yield from groups.problems("caption file")
 
 
-def _caption_names(folder: ImageFolder, suffix: str) -> list[str]:
-    names = {f"{Path(image).stem}{suffix}" for image in folder.images}
-    return sorted(names & folder.names)
+def _caption_files(part: Part) -> list[Path]:
+    names = {part.folder.caption_of(image, part.caption_extension) for image in part.folder.images}
+    return [part.folder.path / name for name in sorted(name for name in names if name)]
 
 
-def _missing(plan: Plan, folder: ImageFolder, suffix: str) -> Iterator[Problem]:
+def _missing(part: Part) -> Iterator[Problem]:
+    """Regularisation images usually have no captions but their class word."""
+    folder, suffix, tokens = part.folder, part.caption_extension, part.class_tokens
     count = len(folder.images)
     missing = count - folder.captioned(suffix)
     if not missing:
         return
-    said = plan.options.get("dataset.class_tokens")
-    tokens = str(said.value) if said else folder.class_tokens
     which = (
         "none of the images has a caption"
         if missing == count
         else f"{missing} of {count} images have no caption"
     )
+    if folder.is_reg:
+        which = which.replace("images", "regularisation images")
     yield Problem(
         severity=Severity.NOTE if tokens else Severity.WARNING,
         what=which,

@@ -9,8 +9,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from launcher.errors import Problem, Severity
-from launcher.plan import survey
+from launcher.errors import InputError, Problem, Severity
+from launcher.plan import parts_of, read_metadata
 from launcher.preflight.groups import Groups, Kind
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from launcher.machine import Machine
     from launcher.paths import Paths
-    from launcher.plan import Plan
+    from launcher.plan import Part, Plan
 
 MOST_IMAGES = 2000  # some tens of milliseconds each: more would let people wait for minutes
 MOST_THREADS = 8  # Pillow decodes outside of Python's lock
@@ -76,16 +76,16 @@ HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"avif"}
 
 def check_images(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
     """Decode every image (the first 2,000 of them)."""
-    paths = [folder.path / name for folder in survey(plan.data).folders for name in folder.images]
+    least = _least_pixels(plan)
+    paths = list(least)
     groups = Groups()
-    least = _pixels(plan) // SMALL_SHARE
     with warnings.catch_warnings(), ThreadPoolExecutor(max(1, min(MOST_THREADS, machine.cores))) as pool:
         warnings.simplefilter("ignore")  # Pillow warns of oddities that do no harm; sizes are judged below
         for path, found in zip(paths[:MOST_IMAGES], pool.map(look, paths[:MOST_IMAGES]), strict=True):
             kind, detail, pixels = found
             if kind:
                 groups.add(kind, path, detail)
-            elif pixels < least:
+            elif pixels < least[path]:
                 groups.add(SMALL, path, detail)
     yield from groups.problems("image")
     if len(paths) > MOST_IMAGES:
@@ -95,9 +95,28 @@ def check_images(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Proble
         )  # fmt: skip
 
 
-def _pixels(plan: Plan) -> int:
-    width, _, height = str(plan.options["resolution"].value).partition(",")
-    return int(width) * int(height or width)
+def _least_pixels(plan: Plan) -> dict[Path, int]:
+    """Every image once, with the number of pixels below which it is blown up."""
+    general = plan.dataset.get("general", {})
+    least: dict[Path, int] = {}
+    for part in parts_of(plan.dataset):
+        values = {**general, **plan.dataset["datasets"][part.number]}
+        size = values["resolution"]
+        sides = size if isinstance(size, list) else [size]
+        pixels = int(sides[0]) * int(sides[-1]) // SMALL_SHARE
+        for path in _images_of(plan, part):
+            least[path] = min(pixels, least.get(path, pixels))
+    return least
+
+
+def _images_of(plan: Plan, part: Part) -> list[Path]:
+    if part.metadata is None:
+        return [part.folder.path / name for name in part.folder.images]
+    try:
+        entries = read_metadata(part.metadata, part.folder.path, plan.trainer)
+    except InputError:  # the check of the data tells
+        return []
+    return [entry.path for entry in entries if entry.path.is_file()]
 
 
 def look(path: Path) -> tuple[Kind | None, str, int]:  # noqa: PLR0911  (one return for each way to be broken)

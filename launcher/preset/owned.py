@@ -22,7 +22,7 @@ INSTEAD = {
     "train_data_dir": _DATA,
     "in_json": _DATA,
     "dataset_class": _DATA,
-    "reg_data_dir": "leave it out: regularisation images are not supported yet",
+    "reg_data_dir": "leave it out: `--reg` names the folder with regularisation images",
     "dataset_repeats": "write num_repeats below [dataset]",
     "cache_info": "leave it out: the launcher never writes into the image folder",
     "debug_dataset": "leave it out: it shows images and trains nothing",
