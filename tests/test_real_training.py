@@ -94,7 +94,7 @@ def test_first_run_is_stocks_but_for_the_order_of_images(rig, control, tmp_path)
     stock = rig.train(tmp_path / "stock", shim=False, **SHAPES["plain"])
     ours = control("plain").last
     assert ours.files == stock.files
-    assert difference(ours.record(), stock.record(), ("epoch", "global_step", "lr")) is None
+    assert difference(ours.record(), stock.record(), ("epoch", "step", "lr")) is None
     mine, theirs = ours.lora(), stock.lora()
     assert mine[1].keys() == theirs[1].keys()
     assert mine[0].keys() == theirs[0].keys()
@@ -123,7 +123,7 @@ def test_same_training_twice_is_the_same(rig, control, shape, tmp_path):
 def test_three_resumes_in_a_chain(rig, control, shape, tmp_path):
     """Paused, killed, paused: inside an epoch, right behind a state, at an epoch's end."""
     whole = control(shape)
-    total = whole.record()[-1]["global_step"]
+    total = whole.record()[-1]["step"]
     pause, kill = "{run}/pause", "step:{step}"
     parts = [
         {"REAL_PAUSE_AT": f"{total // 4}:{pause}"},
@@ -218,9 +218,7 @@ SHARED = {"train": {**STATES, "max_train_steps": 10}}  # four batches an epoch o
 def test_two_processes(rig, tmp_path):
     whole = rig.launch(tmp_path / "whole", processes=2, **SHARED)
     first, second = whole.record(0), whole.record(1)
-    assert (
-        [line["global_step"] for line in first] == [line["global_step"] for line in second] == [*range(1, 11)]
-    )
+    assert [line["step"] for line in first] == [line["step"] for line in second] == [*range(1, 11)]
     assert not {line["noise"] for line in first} & {line["noise"] for line in second}
     for epoch in (0, 1):
         seen = [line["images"][0] for line in (*first, *second) if line["epoch"] == epoch]

@@ -25,8 +25,7 @@ class Story:
         """Each micro-batch of the training that led to the end: what a later part did again is told by that part."""
         told = []
         for part, start in zip(self.parts, self.starts, strict=True):
-            told = _until(told, start or 0)
-            told += part.record(rank)
+            told = [line for line in told if line["step"] <= (start or 0)] + part.record(rank)
         return told
 
     def files(self):
@@ -43,12 +42,6 @@ class Story:
             if verify_state(state) is None:
                 return state
         return None
-
-
-def _until(told, step):
-    """With accumulation a micro-batch bears the number of the last step until its own step is taken."""
-    ends = [number for number, line in enumerate(told) if line["is_sync"] and line["global_step"] <= step]
-    return told[: ends[-1] + 1] if ends else []
 
 
 def live(rig, folder, *, parts=(), resume=None, **settings):
@@ -80,7 +73,7 @@ def _step(state):
 
 WHAT = (
     "epoch",
-    "global_step",
+    "step",
     "images",
     "captions",
     "latents",

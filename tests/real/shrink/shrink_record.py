@@ -1,7 +1,8 @@
 """Records every micro-batch: REAL_RECORD names a file, `{rank}` in it stands for the process's rank.
 
-One JSON line each: where the loop is, the learning rates, the loss to the last bit, which images (the first tag of a
-caption names its image), whole captions, and hashes of what went into the U-Net and of the noise.
+One JSON line each: the step that it belongs to (from 1) and the epoch (from 0), the learning rates in force, the loss to
+the last bit, which images (the first tag of a caption names its image), whole captions, and hashes of the noise and of
+what went into the U-Net.
 Looks into the frames of the trainer's loop, so it needs no hook there and works with stock and shim alike.
 """
 
@@ -42,13 +43,16 @@ def train_util(module):
         return result
 
     module.get_noise_noisy_latents_and_timesteps = noise_seen
-    add = module.LossRecorder.add
 
-    def loss_seen(self, *args, **more):
-        add(self, *args, **more)
-        write(loop(), more)
 
-    module.LossRecorder.add = loss_seen
+def accelerator(module):
+    backward = module.Accelerator.backward
+
+    def loss_seen(self, loss, **more):
+        write(loop(), loss)
+        return backward(self, loss, **more)
+
+    module.Accelerator.backward = loss_seen
 
 
 def loop():
@@ -61,21 +65,24 @@ def loop():
     return {}
 
 
-def write(loop, given):
+def write(loop, loss):
     place = os.environ.get("REAL_RECORD")
     batch = loop.get("batch")
     if not place or batch is None:
         return
     captions = list(batch["captions"])
     line = {
-        "epoch": given["epoch"], "step": given["step"], "global_step": loop["global_step"], "is_sync": bool(loop["accelerator"].sync_gradients),
-        "loss": float(given["loss"]).hex(), "lr": loop["lr_scheduler"].get_last_lr(),
-        "images": [caption.split(",")[0] for caption in captions], "captions": captions,
-        "pixels": digest(batch["images"]) if batch.get("images") is not None else None, **SEEN,
+        "epoch": loop["epoch"], "step": loop["global_step"] + 1, "loss": float(loss).hex(),
+        "lr": loop["lr_scheduler"].get_last_lr(), "images": [caption.split(",")[0] for caption in captions],
+        "captions": captions, "pixels": digest(batch["images"]) if batch.get("images") is not None else None, **SEEN,
     }  # fmt: skip
     path = Path(place.replace("{rank}", os.environ.get("RANK", "0")))
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
 
-AFTER = {"library.sdxl_original_unet": unet, "library.train_util": train_util}
+AFTER = {
+    "library.sdxl_original_unet": unet,
+    "library.train_util": train_util,
+    "accelerate.accelerator": accelerator,
+}
