@@ -540,7 +540,7 @@ def test_the_command_of_the_full_trainer(paths, data, tmp_path):
     assert plan.train["tokenizer_cache_dir"] == paths.tokenizers.as_posix()
     switched = [words[number + 1] for number, word in enumerate(words) if word == "--switch"]
     assert dict(word.split("=") for word in switched) == {
-        "exact_resume": "true", "state_every_minutes": "15.0", "keep_states": "3", "states_budget_gib": "0.0",
+        "exact_resume": "true", "state_every_minutes": "15.0", "keep_states": "3", "states_budget_gib": "0.0", "stop_on_nan": "10",
         "cache_images": "folder", "lean_load": "true", "free_text_encoders": "true", "vae_encode": "rows", "vae_decode": "rows",
         "sample_unet": "autocast", "offload_mib": "0", "allocator": "expandable",
     }  # fmt: skip

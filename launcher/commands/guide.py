@@ -1,4 +1,4 @@
-"""The questions of the menu's `Train`: preset, images, name. Each has a default, and remembers the last answer."""
+"""The questions of the menu's `Train`: preset, base model, images, name. Each has a default, and remembers the last answer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from launcher.files import read_json, write_json
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from launcher.machine import Machine
     from launcher.paths import Paths
-    from launcher.plan import Plan
+    from launcher.plan import Plan, Proposal, Request
     from launcher.preset import Preset
+
+FIRST = "style-8gb"  # where no card says which
+MODELS = (".safetensors",)
 
 
 def ask_for_plan(paths: Paths) -> Plan | None:
@@ -22,8 +26,10 @@ def ask_for_plan(paths: Paths) -> Plan | None:
     from launcher.ui import prompts
 
     last = _last_answers(paths)
+    machine = common.machine_of(paths)
     try:
-        preset = ask_for_preset(paths, last.get("preset"))
+        preset = ask_for_preset(paths, last.get("preset"), machine)
+        model = ask_for_model(paths, Request(preset=preset.name), machine)
         data = prompts.ask_path(
             "Folder with your images", flag="--data", kind="folder", default=last.get("data")
         )
@@ -32,25 +38,60 @@ def ask_for_plan(paths: Paths) -> Plan | None:
         )
     except prompts.Back:
         return None
-    plan = resolve(paths, Request(preset=preset.name, data=data, name=name), common.machine_of(paths))
+    plan = resolve(paths, Request(preset=preset.name, model=model, data=data, name=name), machine)
     _remember(paths, preset=preset.name, data=str(data))
     return plan
 
 
-def ask_for_preset(paths: Paths, last: str | None) -> Preset:
-    """Let the person pick one of the usable presets."""
+def ask_for_preset(paths: Paths, last: str | None, machine: Machine) -> Preset:
+    """Let the person pick one of the usable presets; the one that fits the card stands first."""
+    from launcher.plan import in_order, propose
     from launcher.preset import Preset, list_presets
     from launcher.ui import prompts
 
-    usable = [entry for entry in list_presets(paths) if isinstance(entry, Preset) and not entry.is_base]
-    choices = [prompts.Choice(value=preset.name, title=preset.title, hint=_hint(preset)) for preset in usable]
-    default = last if last in {preset.name for preset in usable} else "style-8gb"
+    whole = [entry for entry in list_presets(paths) if isinstance(entry, Preset) and not entry.is_base]
+    proposal = propose(whole, machine)
+    usable = in_order(whole, proposal, machine.gpu)
+    choices = [
+        prompts.Choice(value=preset.name, title=preset.title, hint=_hint(preset, proposal, machine))
+        for preset in usable
+    ]
+    first = proposal.preset if proposal else FIRST
+    default = last if last in {preset.name for preset in usable} else first
     chosen = prompts.ask_choice("Which preset?", choices, flag="PRESET", default=default)
     return next(preset for preset in usable if preset.name == chosen)
 
 
-def _hint(preset: Preset) -> str:
-    return f"from {preset.min_vram_gib:g} GB" if preset.min_vram_gib else ""
+def _hint(preset: Preset, proposal: Proposal | None, machine: Machine) -> str:
+    from launcher.plan import why_too_large
+
+    if proposal is not None and preset.name == proposal.preset:
+        return f"recommended: {proposal.reason}"
+    return why_too_large(preset, machine.gpu) or (
+        f"from {preset.min_vram_gib:g} GB" if preset.min_vram_gib else ""
+    )
+
+
+def ask_for_model(paths: Paths, request: Request, machine: Machine) -> Path | None:
+    """The base model, where the trainer needs one and nobody has named it yet; None: no question was due.
+
+    Raises:
+        Back: the person went back.
+    """
+    from launcher.plan import choose_trainer
+    from launcher.preset import load_preset, load_settings
+    from launcher.ui import prompts
+
+    own = load_settings(paths)
+    trainer, _ = choose_trainer(paths, request, own, load_preset(paths, request.preset), machine)
+    if not trainer.needs_model or request.model is not None or "model" in own.defaults:
+        return request.model
+    last = _last_answers(paths).get("model")
+    model = prompts.ask_path(
+        "Base model, an SDXL checkpoint", flag="--model", kind="file", default=last, suffixes=MODELS
+    )
+    _remember(paths, model=str(model))
+    return model
 
 
 def _suggest_name(data: Path) -> str:
@@ -82,4 +123,4 @@ def _remember(paths: Paths, **answers: str) -> None:
     path = _answers_file(paths)
     with suppress(OSError):  # only a convenience: a full or write-protected disk is preflight's to name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, answers)
+        write_json(path, {**_last_answers(paths), **answers})

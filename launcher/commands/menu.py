@@ -45,13 +45,14 @@ def look(paths: Paths) -> MenuView:
     """What the first screen shows; costs one small file a run."""
     from launcher.history import list_runs
     from launcher.install import trainer_ready
-    from launcher.trainers import DEFAULT_TRAINER
+    from launcher.trainers import DEFAULT_TRAINER, TRAINERS
     from launcher.ui.menu import MenuView
 
     records = list_runs(paths, limit=RECENT)
+    can_train = any(trainer_ready(paths, name) is None for name in TRAINERS)
     return MenuView(
         version=__version__,
-        not_ready=trainer_ready(paths, DEFAULT_TRAINER),
+        not_ready=None if can_train else trainer_ready(paths, DEFAULT_TRAINER),
         live=tuple(record for record in records if record.status.is_live),
         resumable=tuple(record for record in records if record.status.is_resumable and not record.resumed_by),
         recent=tuple(records),

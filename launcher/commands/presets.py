@@ -14,14 +14,27 @@ if TYPE_CHECKING:
 
 def presets(paths: Paths, options: argparse.Namespace) -> int:
     """List what is shipped and what is the user's own."""
-    from launcher.preset import list_presets
+    from launcher.commands.common import machine_of
+    from launcher.plan import fits, in_order, propose
+    from launcher.preset import BrokenPreset, Preset, list_presets
     from launcher.ui import console
 
     found = list_presets(paths)
+    whole = [entry for entry in found if isinstance(entry, Preset)]
+    machine = machine_of(paths)
+    proposal = propose(whole, machine)
     if options.json:
-        console.write_json([preset_json(preset) for preset in found])
-    else:
-        console.show_presets(found)
+        marks = {
+            entry.name: {
+                "proposed": proposal is not None and entry.name == proposal.preset,
+                "fits": fits(entry, machine.gpu) if machine.gpu else None,
+            }
+            for entry in whole
+        }
+        console.write_json([{**preset_json(entry), **marks.get(entry.name, {})} for entry in found])
+        return 0
+    broken = [entry for entry in found if isinstance(entry, BrokenPreset)]
+    console.show_presets([*in_order(whole, proposal, machine.gpu), *broken], proposal, machine.gpu)
     return 0
 
 
@@ -63,6 +76,8 @@ def preset_json(preset: Preset | BrokenPreset) -> dict[str, object]:
         "title": preset.title,
         "purpose": preset.purpose,
         "min_vram_gib": preset.min_vram_gib,
+        "peak_mib": preset.peak_mib,
+        "measured": preset.measured,
         "trainer": preset.trainer,
         "chain": [str(path) for path in preset.chain],
         "options": {
@@ -70,5 +85,9 @@ def preset_json(preset: Preset | BrokenPreset) -> dict[str, object]:
         },
         "dataset": {
             key: {"value": setting.value, "source": setting.source} for key, setting in preset.dataset.items()
+        },
+        "launcher": {
+            key: {"value": setting.value, "source": setting.source}
+            for key, setting in preset.switches.items()
         },
     }

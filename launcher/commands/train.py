@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from launcher.errors import PreflightError, UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from launcher.machine import Machine
     from launcher.paths import Paths
-    from launcher.plan import Plan
+    from launcher.plan import Plan, Request
 
 
 def train(paths: Paths, options: argparse.Namespace) -> int:
@@ -59,7 +61,18 @@ def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
         settings=tuple(options.settings),
         gpus=options.gpus,
     )
-    return resolve(paths, request, common.machine_of(paths))
+    machine = common.machine_of(paths)
+    if not (options.yes or options.dry_run or options.json):
+        request = replace(request, model=_model_for(paths, request, machine))
+    return resolve(paths, request, machine)
+
+
+def _model_for(paths: Paths, request: Request, machine: Machine) -> Path | None:
+    """The base model; asked for where one is needed and somebody is there. Else preflight says that it is missing."""
+    from launcher.commands.guide import ask_for_model
+    from launcher.ui import prompts
+
+    return ask_for_model(paths, request, machine) if prompts.can_ask() else request.model
 
 
 def _has_default(paths: Paths, key: str) -> bool:

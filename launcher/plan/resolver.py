@@ -23,12 +23,13 @@ from launcher.plan.device import CARD, CPU, choose_device, choose_threads
 from launcher.plan.files import make_train
 from launcher.plan.names import check_name, make_name
 from launcher.plan.options import decide_options, gather_layers
+from launcher.plan.proposal import known_peak
 from launcher.plan.records import Plan, Request
 from launcher.plan.sources import absolute, find_sources, survey_sources
 from launcher.plan.switches import allocator_of, switch_values
 from launcher.plan.trainer import choose_trainer, trainer_notes
 from launcher.preset import Setting, check_options, load_preset, load_settings
-from launcher.trainers import load_trainer
+from launcher.trainers import FULL_TRAINER, load_trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,11 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     facts = _facts(machine, trainer_setting, device)
     if cards:
         facts["gpus"] = cards_fact(machine, cards)
+    peak = known_peak(preset, options) if trainer.name == FULL_TRAINER else None
+    if peak:
+        facts["peak_mib"] = Fact(
+            value=peak, reason="measured with these settings, beside some hundred MiB of CUDA's own"
+        )
     plan = Plan(
         name=name,
         preset=preset.name,

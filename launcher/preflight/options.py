@@ -5,28 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
-from launcher.preset import check_combinations
+from launcher.plan.cards import cards_of, only_cards
+from launcher.plan.proposal import CONTEXT_MIB, NOMINAL_SHARE, propose
+from launcher.preset import Preset, check_combinations, list_presets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launcher.machine import Machine
+    from launcher.machine import Gpu, Machine
     from launcher.paths import Paths
     from launcher.plan import Plan
 
 SMALL_TRAINERS = frozenset({"rehearsal"})
 REHEARSAL_RAM_MIB = 3072  # what the rehearsal promises to stay below
-HIDDEN_SHARE = 0.94  # an "8 GB" card shows 7.6 to 8.0 GiB: some of it belongs to the driver
 
 
-def check_options(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
+def check_options(paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
     """Doubtful combinations, too little video memory, too little RAM."""
     yield from check_combinations(plan.options, trainer=plan.trainer)
     yield from _precision(plan, machine)
     if plan.trainer in SMALL_TRAINERS:
         yield from _ram(machine)
     else:
-        yield from _card(plan, machine)
+        yield from _card(paths, plan, machine)
 
 
 def _precision(plan: Plan, machine: Machine) -> Iterator[Problem]:
@@ -55,14 +56,40 @@ def _ram(machine: Machine) -> Iterator[Problem]:
         )  # fmt: skip
 
 
-def _card(plan: Plan, machine: Machine) -> Iterator[Problem]:
+def _card(paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
+    cards = cards_of(plan.machine["gpus"].value) if "gpus" in plan.machine else ()
+    if all(number < len(machine.gpus) for number in cards):
+        machine = only_cards(machine, cards)
     if machine.gpu is None:
         yield Problem(
             severity=Severity.ERROR, what="there is no NVIDIA card to train on", why=machine.gpu_note,
             fix="train with --trainer rehearsal, or install NVIDIA's driver",
         )  # fmt: skip
-    elif plan.min_vram_gib and machine.gpu.total_mib < plan.min_vram_gib * 1024 * HIDDEN_SHARE:
+    elif plan.min_vram_gib and machine.gpu.total_mib < plan.min_vram_gib * 1024 * NOMINAL_SHARE:
         yield Problem(
             severity=Severity.WARNING, what=f"{machine.gpu.name} has {machine.gpu.total_mib} MiB; the preset is made for {plan.min_vram_gib:g} GiB",
-            why="the training may run out of memory, or become very slow on Windows", fix="use a preset for smaller cards, or a smaller resolution",
+            why="the training may run out of memory, or become very slow on Windows", fix=_smaller(paths, machine),
         )  # fmt: skip
+    else:
+        yield from _room_on(machine.gpu, plan)
+
+
+def _smaller(paths: Paths, machine: Machine) -> str:
+    usable = [entry for entry in list_presets(paths) if isinstance(entry, Preset)]
+    proposal = propose(usable, machine)
+    if proposal is None:
+        return "no preset is made for so small a card: lower the resolution and network_dim"
+    return f"train with the preset {proposal.preset}, which fits this card"
+
+
+def _room_on(gpu: Gpu, plan: Plan) -> Iterator[Problem]:
+    """The card is large enough, but others may be using it just now."""
+    peak = plan.machine.get("peak_mib")
+    need = peak.value + CONTEXT_MIB if peak is not None and isinstance(peak.value, int) else 0
+    if need > gpu.free_mib:
+        yield Problem(
+            severity=Severity.WARNING,
+            what=f"only {gpu.free_mib} of {gpu.total_mib} MiB of the card's memory are free; the training takes about {need}",
+            why="other programs hold the rest: a browser, a web UI with a model, a game",
+            fix="close them, then start",
+        )

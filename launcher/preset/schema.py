@@ -44,7 +44,7 @@ AT_LEAST_ZERO = frozenset({
     "seed", "max_data_loader_n_workers", "lr_warmup_steps", "lr_decay_steps", "learning_rate", "unet_lr", "max_grad_norm",
     "keep_tokens", "min_snr_gamma", "caption_dropout_rate", "caption_tag_dropout_rate", "network_dropout", "min_timestep",
     "max_timestep", "token_warmup_step", "caption_dropout_every_n_epochs", "state_every_minutes", "states_budget_gib",
-    "offload_mib",
+    "offload_mib", "stop_on_nan",
 })  # fmt: skip
 AT_MOST_ONE = frozenset({"caption_dropout_rate", "caption_tag_dropout_rate", "network_dropout"})
 

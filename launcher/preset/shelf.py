@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from launcher.preset.records import Setting
 
 TEXTS = ("title", "purpose", "extends", "trainer", "measured")
-KEYS = (*TEXTS, "min_vram_gib", "base")
+KEYS = (*TEXTS, "min_vram_gib", "peak_mib", "base", "proposed")
 LINE = re.compile(r":(\d+)(?: \(|$)")
 MAX_CHAIN = 16  # files that extend each other; more is a mistake
 
@@ -113,6 +113,8 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
         # Numbers belong to these very options: a child that changes one has none.
         measured=chain[0].header.get("measured", ""),
         is_base=chain[0].header.get("base", False),
+        is_proposed=chain[0].header.get("proposed", False),
+        peak_mib=chain[0].header.get("peak_mib"),
         is_shipped=path.parent == paths.presets,
         chain=tuple(file.document.path for file in chain),
         options=options,
@@ -219,10 +221,12 @@ def _read_header(document: Document, problems: list[Problem]) -> dict[str, Any]:
             )
             if close == ["title"]:  # misspelled is not missing as well
                 header.setdefault("title", value)
-        elif name == "base":
-            _read_flag(document, value, header, problems)
+        elif name in {"base", "proposed"}:
+            _read_flag(document, name, value, header, problems)
         elif name == "min_vram_gib":
             _read_vram(document, value, header, problems)
+        elif name == "peak_mib":
+            _read_peak(document, value, header, problems)
     if not header.get("title") and "title" not in raw:
         problems.append(
             document.problem("the preset has no title", "preset", fix='add title = "…" below [preset]')
@@ -231,12 +235,24 @@ def _read_header(document: Document, problems: list[Problem]) -> dict[str, Any]:
     return header
 
 
-def _read_flag(document: Document, value: object, header: dict[str, Any], problems: list[Problem]) -> None:
+def _read_flag(
+    document: Document, name: str, value: object, header: dict[str, Any], problems: list[Problem]
+) -> None:
     if isinstance(value, bool):
-        header["base"] = value
+        header[name] = value
     else:
         problems.append(
-            document.problem("base needs true or false", "preset", "base", fix="write base = true")
+            document.problem(f"{name} needs true or false", "preset", name, fix=f"write {name} = true")
+        )
+
+
+def _read_peak(document: Document, value: object, header: dict[str, Any], problems: list[Problem]) -> None:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1024 * 1024:
+        header["peak_mib"] = value
+    else:
+        what = "peak_mib needs a whole number of MiB"
+        problems.append(
+            document.problem(what, "preset", "peak_mib", fix="write peak_mib = 5000, or remove it")
         )
 
 

@@ -27,6 +27,7 @@ SWITCHES = {
         _switch("state_every_minutes", "float", 15.0, "a state by the clock too; 0: only with the saves"),
         _switch("keep_states", "int", 3, "the newest states; one is removed only when a newer one has been verified"),
         _switch("states_budget_gib", "float", 0.0, "keep fewer states when they take more disk than this; 0: no limit"),
+        _switch("stop_on_nan", "int", 10, "stop after so many losses in a row that are no numbers; 0: train on"),
         _switch("cache_images", "str", "folder", "latents and text outputs: in the launcher's folder, or beside the images", ("folder", "beside")),
         _switch("lean_load", "flag", True, "loads the weights straight in the stored type, without copies in fp32"),
         _switch("free_text_encoders", "flag", True, "once their outputs are cached nothing needs them"),

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from launcher.errors import LauncherError
     from launcher.history import RunRecord
-    from launcher.plan import Plan
+    from launcher.machine import Gpu
+    from launcher.plan import Plan, Proposal
     from launcher.preset import Preset
     from launcher.resume import ResumePoint
 
@@ -133,11 +134,11 @@ def show_summary(plan: Plan) -> None:
     show(plan_summary(plan, signs()))
 
 
-def show_presets(presets: Sequence[Any]) -> None:
-    """The presets with what they are for; broken files are listed with their first error."""
+def show_presets(presets: Sequence[Any], proposal: Proposal | None = None, gpu: Gpu | None = None) -> None:
+    """The presets with what they are for, and which fits this card; broken files are listed with their first error."""
     from launcher.ui.tables import preset_table
 
-    show(preset_table(presets, signs()))
+    show(preset_table(presets, signs(), proposal=proposal, gpu=gpu))
 
 
 def show_preset(preset: Preset) -> None:

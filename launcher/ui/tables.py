@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from launcher.errors import Problem, Severity
+from launcher.failures import title_of
 from launcher.paths import COMMAND
 from launcher.ui import formats
 from launcher.ui.advice import next_step
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from launcher.history import RunRecord
+    from launcher.machine import Gpu
+    from launcher.plan import Proposal
     from launcher.ui.palette import Glyphs
 
 MARGIN = (0, 0, 0, 2)
@@ -78,26 +81,28 @@ def problem_list(problems: Iterable[Problem], glyphs: Glyphs) -> RenderableType:
     return inset(table)
 
 
-def preset_table(presets: Sequence[Any], glyphs: Glyphs) -> RenderableType:
-    """Presets to train with; then the bases, on one line; then what is broken, with its reason."""
+def preset_table(
+    presets: Sequence[Any], glyphs: Glyphs, *, proposal: Proposal | None = None, gpu: Gpu | None = None
+) -> RenderableType:
+    """Presets to train with, the proposed one marked; then the bases, on one line; then what is broken, with its reason."""
     broken = [entry for entry in presets if hasattr(entry, "error")]
     usable = [entry for entry in presets if not hasattr(entry, "error")]
     table = headed(
+        ("", {"width": 1}),
         ("preset", {"no_wrap": True}),
         ("VRAM", {"justify": "right", "no_wrap": True}),
         ("what it is for", {"ratio": 1}),
+        gap=2,
     )
     for preset in usable:
-        if getattr(preset, "is_base", False):
-            continue
-        vram = f"{preset.min_vram_gib:g} GB" if preset.min_vram_gib else formats.UNKNOWN
-        about = lines_of(preset.title)
-        if preset.purpose and preset.purpose != preset.title:
-            about.append("\n").append_text(lines_of(preset.purpose, "muted"))
-        if not getattr(preset, "is_shipped", True):
-            about.append("  yours", "accent")
-        table.add_row(Text(clean(preset.name), style="key"), vram, about)
+        if not getattr(preset, "is_base", False):
+            table.add_row(*_preset_row(preset, glyphs, proposal, gpu))
     parts: list[RenderableType] = [inset(table)]
+    if proposal is not None:
+        said = Text.assemble(
+            (f"{glyphs.pointer} ", "accent"), (clean(proposal.preset), "key"), (" fits this card: ", "muted"), clean(proposal.reason)
+        )  # fmt: skip
+        parts += ["", inset(said)]
     bases = ", ".join(clean(preset.name) for preset in usable if getattr(preset, "is_base", False))
     if bases:
         parts += ["", inset(Text.assemble(("to extend: ", "muted"), bases))]
@@ -111,6 +116,26 @@ def preset_table(presets: Sequence[Any], glyphs: Glyphs) -> RenderableType:
             ),
         ]
     return Group(*parts)
+
+
+def _preset_row(
+    preset: Any, glyphs: Glyphs, proposal: Proposal | None, gpu: Gpu | None
+) -> list[RenderableType]:
+    """The purpose says more than the title, whose size has a column of its own; a preset without one shows its title."""
+    from launcher.plan import why_too_large
+
+    is_proposed = proposal is not None and preset.name == proposal.preset
+    too_large = why_too_large(preset, gpu) is not None if gpu is not None else False
+    vram = f"{preset.min_vram_gib:g} GB" if preset.min_vram_gib else formats.UNKNOWN
+    about = lines_of(preset.purpose or preset.title, "faint" if too_large else "")
+    if not getattr(preset, "is_shipped", True):
+        about.append("  yours", "accent")
+    return [
+        Text(glyphs.pointer if is_proposed else "", style="accent"),
+        Text(clean(preset.name), style="faint" if too_large else "key"),
+        Text(vram, style="warn" if too_large else ""),
+        about,
+    ]
 
 
 def run_table(
@@ -134,8 +159,12 @@ def run_table(
         if run.resumed_by:  # it went on as another run: a step of a story, not its end
             word, role, sign = "resumed", "muted", glyphs.ring
         took = run.ended - run.created if run.ended is not None and run.created is not None else None
+        name = Text(clean(run.name), style="muted" if run.resumed_by else "strong")
+        title = "" if run.resumed_by else title_of(run.error)
+        if title:  # on a line of its own: there is no room beside it on 80 columns
+            name.append(f"\n  {title}", "muted")
         cells: list[RenderableType] = [
-            Text(clean(run.name), style="muted" if run.resumed_by else "strong"), Text(f"{sign} {word}", style=role),
+            name, Text(f"{sign} {word}", style=role),
             progress(run), formats.short_duration(took), formats.when(run.created, now),
         ]  # fmt: skip
         table.add_row(*cells, *([clean(run.id)[:ID_BEGIN]] if has_ids else []))
