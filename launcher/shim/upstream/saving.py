@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def complete_state(training: Training, pace: Pace, folder: Path, step: int) -> Mapping[str, object]:
     """Write our files into a state that accelerate has written, and give what its manifest shall say besides."""
+    training.settle_random()
     rng.save(folder / rng.FILE)
     write_json(folder / PROGRESS, {"average": training.average(), "step_losses": pace.recent})
     # Upstream's own says the same where it writes one, but for a training that had nothing left to do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 from launcher.shim.upstream import rng
@@ -40,6 +41,7 @@ class Training:
         self._first_micro = 0
         self._losses: list[Any] = []  # of the micro-batches of the step under way, as tensors
         self._pending: Any = None  # loss that upstream's recorder has not seen yet
+        self._random: Any = None
         self._recorder: Any = None
         self._names: list[str] | None = None
 
@@ -102,6 +104,7 @@ class Training:
 
     def begin_micro_batch(self) -> None:
         """Right before the first thing in a micro-batch that chance decides."""
+        self.settle_random()
         if self._micro == self._first_micro and self.resumed:
             self.resumed.restore_rng()
         if self.crew.size > 1:
@@ -112,6 +115,12 @@ class Training:
         """Kept as a tensor: asking for its number now would make the card wait."""
         self._pending = loss.detach()
         self._losses.append(self._pending)
+        self._random = random.getstate()
+
+    def settle_random(self) -> None:
+        """Undo what was drawn from python's generator since the last loss: rich, which prints the log, draws with each line."""
+        if self._random is not None:
+            random.setstate(self._random)
 
     # What the hooks ask for
 
