@@ -20,6 +20,7 @@ LAYERS = [
     {"preflight", "history"},
     {"run", "report"},
     {"resume"},
+    {"ending"},
     {"ui"},
     {"commands", "cli"},
     {"__main__"},

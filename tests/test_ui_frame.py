@@ -102,8 +102,8 @@ def test_no_gpu_leaves_its_cells_out():
 
 def test_failure_says_what_and_what_to_do():
     text = "\n".join(screen(views.failed(), 80, 24))
-    assert "OutOfMemoryError: CUDA out of memory" in text
-    assert "close the browser" in text
+    assert "The graphics card's memory is full." in text
+    assert "Close what else uses the card" in text
     assert "setup_env.py resume cyanotype" in text
 
 

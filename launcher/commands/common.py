@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from launcher.errors import LauncherError, PreflightError, Severity, TrainingError
+from launcher.errors import LauncherError, PreflightError, Severity
 from launcher.events import Status
 from launcher.paths import RunPaths, command
 
@@ -80,7 +80,7 @@ def follow(paths: Paths, run: RunPaths, *, is_json: bool = False) -> int:
     monitor = RunMonitor(run, lambda: is_run_alive(run))
     if is_json:
         dashboard.follow_plain(monitor)
-        return conclude(paths, run)
+        return conclude(paths, run, can_ask=False)
     outcome = dashboard.follow(
         monitor, on_pause=lambda: request_pause(run), on_stop=lambda: request_stop(run)
     )
@@ -103,11 +103,11 @@ def _say_detached(run: RunPaths) -> None:
     console.out(f"Training goes on in the background.\n  look again:  {command('watch', run.folder.name)}\n  pause it:    {command('pause', run.folder.name)}")  # fmt: skip
 
 
-def conclude(paths: Paths, run: RunPaths) -> int:
-    """Write the report, say how the run ended and what to do next; 0 unless it failed.
+def conclude(paths: Paths, run: RunPaths, *, can_ask: bool = True) -> int:
+    """Write the report, say how the run ended and what to do next; 0 unless it failed and nobody goes on with it.
 
     Raises:
-        TrainingError: the run ended without its result.
+        TrainingError: the run ended without its result, and nobody can be asked.
     """
     from launcher.history import load_run
     from launcher.process import wait_until
@@ -123,13 +123,9 @@ def conclude(paths: Paths, run: RunPaths) -> int:
     if record.status in {Status.PAUSED, Status.CANCELLED} or record.status.is_live:
         console.show_ending(record)
         return 0
-    error = record.error or {}
-    raise TrainingError(
-        f"The training ended at step {record.step or 0} without its result: {error.get('message') or 'the process is gone'}",
-        why=str(error.get("error") or ""),
-        fix=f"{'go on from the newest state' if record.last_state or record.parent else 'start it again'}: {command('resume', record.id)}",
-        where=str(run.log),
-    )
+    from launcher.commands.ending import end
+
+    return end(paths, record, can_ask=can_ask)
 
 
 def write_report(paths: Paths, record: RunRecord) -> str | None:

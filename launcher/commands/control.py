@@ -25,7 +25,7 @@ def resume(paths: Paths, options: argparse.Namespace) -> int:
     from launcher.ui import console
 
     record = find_run(paths, options.run, resumable=True)
-    point, run = resume_run(paths, record)
+    point, run = resume_run(paths, record, settings=options.settings)
     if options.json:
         console.write_json({"run": run.folder.name, "from": record.id, "step": point.step})
     else:

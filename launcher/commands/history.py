@@ -33,6 +33,8 @@ def runs(paths: Paths, options: argparse.Namespace) -> int:
 
 def run_json(record: RunRecord) -> dict[str, object]:
     """What a program wants to know of a run."""
+    from launcher.commands.ending import failure_json
+
     return {
         "id": record.id,
         "name": record.name,
@@ -46,6 +48,7 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "total_steps": record.total_steps,
         "last_state": record.last_state,
         "error": record.error,
+        "failure": failure_json(record),
         "parent": record.parent,
         "resumed_by": record.resumed_by,
     }

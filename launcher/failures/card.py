@@ -64,6 +64,7 @@ UNSUPPORTED = (
         why="bf16 came with RTX 3000; older cards compute in fp16.",
         fix="Start a new run with --set mixed_precision=fp16 --set no_half_vae=true.",
         again=False,
+        anew=("mixed_precision=fp16", "no_half_vae=true"),
     ),
     Kind(
         name="fp8-unsupported",
@@ -92,6 +93,7 @@ NUMBERS = (
         why="SDXL's own VAE overflows in half precision. Training on such latents teaches nothing.",
         fix="Start again with --set no_half_vae=true (the VAE computes in fp32), or with a VAE repaired for fp16 (--set vae=FILE). Nothing of yours was deleted.",
         again=False,
+        anew=("no_half_vae=true",),
     ),
     Kind(
         name="nan-loss",

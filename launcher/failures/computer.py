@@ -16,6 +16,7 @@ PAGING = (
         what="Windows ran out of memory on paper: the page file is too small.",
         why="Loading the model and torch's libraries reserves tens of gigabytes, which RAM and page file together must be able to hold; each dataloader worker loads torch once more.",
         fix="Let Windows choose its size (Settings, System, About, Advanced system settings, Performance, Advanced, Virtual memory, Automatically manage) on a drive with 30 GB free, restart, then go on. --set max_data_loader_n_workers=0 helps, too.",
+        going_on=("max_data_loader_n_workers=0",),
     ),
 )  # fmt: skip
 
@@ -69,6 +70,7 @@ WORKERS = (
         what="A process that loads the images died.",
         why="Nearly always the computer ran out of RAM (or of shared memory, in a container): each worker is a whole Python of its own.",
         fix="Go on without workers (--set max_data_loader_n_workers=0): with cached latents they gain next to nothing.",
+        going_on=("max_data_loader_n_workers=0",),
     ),
 )  # fmt: skip
 
@@ -85,5 +87,6 @@ MEMORY = (
         what="The computer's memory (RAM) is full.",
         why="Loading a base model and caching text-encoder outputs take the most; a browser and a web UI easily hold as much again.",
         fix="Close other programs and go on; enlarge the page file (Windows) or add swap (Linux). --set max_data_loader_n_workers=0 saves some.",
+        going_on=("max_data_loader_n_workers=0",),
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from launcher.failures import card, computer, ends, material, settings
 from launcher.failures.picture import memory_words
@@ -16,6 +17,9 @@ from launcher.failures.rule import SILENT, Evidence, Kind
 from launcher.install.explain import LOWER, without_noise
 from launcher.install.explain import explain as explain_installation
 from launcher.install.secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KINDS: tuple[Kind, ...] = (
     *computer.PAGING,
@@ -54,6 +58,8 @@ class Explanation:
     fix: str
     said: str = ""
     again: bool = True
+    going_on: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
 
 
 def explain(evidence: Evidence, *, system: str | None = None) -> Explanation:
@@ -81,6 +87,12 @@ def explain_kind(name: str, evidence: Evidence, *, system: str | None = None) ->
         return explain(evidence, system=system)
     text = _prepare(f"{evidence.told}\n{evidence.log}")
     return _in_words(kind, system or _here(), text, kind.search(text.translate(LOWER)), evidence)
+
+
+def title_of(failure: Mapping[str, str] | None) -> str:
+    """A failure as `state.json` has it, in two or three words; "" when its kind is not known."""
+    name = (failure or {}).get("kind", "")
+    return next((kind.title for kind in KINDS if kind.name == name), "")
 
 
 def _match(
@@ -148,7 +160,8 @@ def _in_words(
         why = memory_words(evidence) or why
     return Explanation(
         kind=kind.name, title=kind.title, what=_fill(kind.what, values), why=_fill(why, values),
-        fix=_fill(kind.remedy(system), values), said=said, again=kind.again,
+        fix=_fill(kind.remedy(system), values), said=said, again=kind.again, going_on=kind.going_on,
+        anew=kind.anew,
     )  # fmt: skip
 
 

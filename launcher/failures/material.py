@@ -152,6 +152,7 @@ DATA = (
         why="Without buckets every image must have the training's size.",
         fix="Start a new run with --set enable_bucket=true.",
         again=False,
+        anew=("enable_bucket=true",),
     ),
     Kind(
         name="state-damaged",
@@ -164,10 +165,11 @@ DATA = (
     Kind(
         name="prompt-file",
         title="prompt file not found",
-        signs=(r"sample_prompts[^\n]{0,400}\n[^\n]{0,400}\n?[^\n]{0,400}no such file", r"in load_prompts\b", r"no such file or directory: '(?P<file>[^'\n]{0,280}prompts?[^'\n]{0,40})'"),
+        signs=(r"sample_prompts[^\n]{0,400}\n[^\n]{0,400}\n?[^\n]{0,400}no such file", r"prompts = json\.load\(", r"no such file or directory: '(?P<file>[^'\n]{0,280}prompts?[^'\n]{0,40})'"),
         what="The file with the sample prompts cannot be read.",
         why="It is no .txt, .toml or .json of prompts, is damaged, or was moved since the run was planned.",
         fix="Put it right and go on, or go on without samples: --set sample_every_n_steps=none.",
+        going_on=("sample_every_n_steps=none", "sample_every_n_epochs=none"),
     ),
     Kind(
         name="image-missing",

@@ -28,7 +28,9 @@ PHASES = {
     "cache_latents": "while the images were encoded (latents)",
     "cache_text_encoder_outputs": "while the captions were encoded",
     "train_loop": "while training",
+    "sampling": "while a sample image was painted",
     "sample_images": "while a sample image was painted",
+    "hash_model": "while the base model was read",
     "save": "while saving",
     "save_state": "while a state was saved",
 }
@@ -95,7 +97,7 @@ def memory_words(evidence: Evidence) -> str:
     if picture.gaps is not None and picture.asked is not None and picture.gaps > picture.asked:
         parts.append(f"{_said(picture.gaps)} of it were lost in gaps.")
     shares = holders(evidence.values)
-    if shares and evidence.phase in {"train_loop", "sample_images", ""} and parts:
+    if shares and evidence.phase in {"train_loop", "sampling", "sample_images", ""} and parts:
         parts.append(f"About {', '.join(f'{_said(mib)} {name}' for name, mib in shares)}; the rest is what a step computes.")  # fmt: skip
     return " ".join(parts)
 

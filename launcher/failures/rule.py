@@ -47,7 +47,8 @@ class Kind:
 
     `errors` are names of exceptions that are this and nothing else; `signs` are looked for in what was told, and in the log
     when `in_log` or when nothing was told. `codes` are exit codes. `windows` and `linux` replace `fix` there. `again` says
-    that going on without a change can succeed; `title` is for a list of runs.
+    that going on without a change can succeed; `title` is for a list of runs. `going_on` are settings that help and keep the
+    state, `anew` such that need a new run.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Kind:
     phase: str = ""  # only in a phase of this name
     in_log: bool = False
     again: bool = True
+    going_on: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
 
     def search(self, lowered: str) -> re.Match[str] | None:
         """The first of the signs that is found."""

@@ -35,6 +35,7 @@ SETTINGS = (
         why="The name is misspelt, or it needs a package of its own and its full name.",
         fix="Choose AdamW8bit, AdamW, Adafactor, Lion8bit or Prodigy: --set optimizer_type=AdamW8bit, in a new run.",
         again=False,
+        anew=("optimizer_type=AdamW8bit",),
     ),
     Kind(
         name="package-missing",
@@ -56,6 +57,7 @@ SETTINGS = (
         why="It brings libraries for certain CUDA versions, and none fits, or it sees no card.",
         fix=f"{REPAIR}. Until then start a new run with --set optimizer_type=AdamW (needs about 500 MiB more).",
         again=False,
+        anew=("optimizer_type=AdamW",),
     ),
     Kind(
         name="xformers",
@@ -64,6 +66,7 @@ SETTINGS = (
         what="xformers does not work with this torch or this card.",
         why="Each xformers is built for one torch and certain cards.",
         fix=f"Go on with --set sdpa=true, which is built into torch and about as fast; or {REPAIR[0].lower()}{REPAIR[1:]}.",
+        going_on=("sdpa=true",),
     ),
     Kind(
         name="code-page",

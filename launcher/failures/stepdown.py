@@ -22,6 +22,7 @@ OFFLOAD_ROUND = 100
 PER_IMAGE_MIB = 820  # peak for each image of a batch at 1024
 PER_DIM_MIB = 21  # reserved, between dim 8 and 128
 LEAST_DIM = 4
+SAMPLING = {"sampling", "sample_images"}  # sd-scripts through the shim, and the rehearsal
 TEXT_AUGMENTATIONS = {
     "shuffle_caption": "false", "caption_dropout_rate": "0", "caption_tag_dropout_rate": "0", "token_warmup_step": "0",
 }  # fmt: skip
@@ -85,9 +86,9 @@ def _keeping(values: Values, phase: str, need: float, system: str) -> Iterator[C
         yield Change(words=("launcher.allocator=expandable",), saves_mib=200, about="less memory lost in gaps")  # fmt: skip
     if phase == "cache_latents":
         yield from _encoding(values)
-    if phase in {"sample_images", ""}:
-        yield from _sampling(values, is_certain=phase == "sample_images")
-    if phase in {"train_loop", "sample_images", ""}:
+    if phase in {*SAMPLING, ""}:
+        yield from _sampling(values, is_certain=phase in SAMPLING)
+    if phase in {"train_loop", *SAMPLING, ""}:
         yield from _offload(values, need)
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 VERSION = 1
 MAX_COUNT = 10**9  # steps; more than any training has
 LAST_MOMENT = 32_503_680_000.0  # the year 3000, where localtime of Windows ends
-Failure = dict[str, str]  # {"error": class name, "message": in words}
+# {"error": class name, "message": its words, "kind": in launcher.failures, "unsound_from": states from this step on}
+Failure = dict[str, str]
+MORE_OF_FAILURE = ("kind", "unsound_from")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,4 +149,5 @@ def _moment(value: object) -> float | None:
 def _failure(value: object) -> Failure | None:
     if not isinstance(value, dict):
         return None
-    return {"error": str(value.get("error") or ""), "message": str(value.get("message") or "")}
+    more = {name: str(value[name]) for name in MORE_OF_FAILURE if isinstance(value.get(name), (str, int))}
+    return {"error": str(value.get("error") or ""), "message": str(value.get("message") or ""), **more}

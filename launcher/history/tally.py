@@ -70,6 +70,9 @@ class Tally:
             self.last_save = path
         elif kind == "error":
             self.error = {"error": str(event.get("error") or ""), "message": str(event.get("message") or "")}
+            unsound = event.get("unsound_from")
+            if isinstance(unsound, int):
+                self.error["unsound_from"] = str(unsound)
         elif kind == "end":
             self._end(event)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher.events import Status
+from launcher.failures import UNKNOWN, evidence_of, explain
 
 if TYPE_CHECKING:
     from launcher.history.record import Failure
@@ -27,7 +29,15 @@ WINDOWS_CRASH = re.compile(
 
 
 def conclude(run: RunPaths, tally: Tally, exit_code: int | None) -> tuple[Status, Failure | None]:
-    """Status and error. `exit_code` is None when nobody was there to see it."""
+    """Status and error, with its kind in `launcher.failures`. `exit_code` is None when nobody was there to see it."""
+    status, failure = _end_of(run, tally, exit_code)
+    if failure is None:
+        return status, None
+    kind = explain(replace(evidence_of(run, failure), exit_code=exit_code)).kind
+    return status, failure if kind == UNKNOWN else {**failure, "kind": kind}
+
+
+def _end_of(run: RunPaths, tally: Tally, exit_code: int | None) -> tuple[Status, Failure | None]:
     if tally.ended and not tally.ended.is_live:
         return tally.ended, tally.error if tally.ended is Status.FAILED else None
     if is_stop_requested(run):

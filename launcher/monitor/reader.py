@@ -112,13 +112,20 @@ class RunMonitor:
             trainer=text(state.get("trainer")) or training.trainer,
             status=status,
             parent=text(state.get("parent")),
-            error=training.error or _failure(state.get("error")),
+            error=_error(training.error, _failure(state.get("error"))),
             started=training.started or timestamp(state.get("created")),
             ended=None if status.is_live else training.ended_at or timestamp(state.get("ended")),
             total_steps=whole(state.get("total_steps")) or None,
             step=whole(state.get("step")) or 0,
         )
         return self._machine.into(self._training.into(view))
+
+
+def _error(told: Failure | None, recorded: Failure | None) -> Failure | None:
+    """The shim's words, which have the traceback; the kind from the record, which has seen the log."""
+    if told is None or recorded is None:
+        return told or recorded
+    return replace(told, kind=recorded.kind)
 
 
 def _failure(value: object) -> Failure | None:
@@ -128,6 +135,7 @@ def _failure(value: object) -> Failure | None:
     return Failure(
         error=text(error.get("error")),
         message=text(error.get("message")),
+        kind=text(error.get("kind")),
         traceback=text(error.get("traceback")),
         phase=text(error.get("phase")),
         step=whole(error.get("step")),

@@ -52,10 +52,11 @@ class Warn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """What ended the training, in the trainer's words."""
+    """What ended the training, in the trainer's words. `kind`: what launcher.failures took it for, where that is written."""
 
     error: str
     message: str
+    kind: str = ""
     traceback: str = ""
     phase: str = ""
     step: int | None = None

@@ -1,34 +1,31 @@
-"""What to do next, in words: for how a run ended, and for the training errors that people meet most."""
+"""What to do next, in words: for how a run ended, and for what made it fail."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from launcher.events import Status
+from launcher.failures import UNKNOWN, Evidence, Explanation, explain, explain_kind
 from launcher.paths import command
 
 if TYPE_CHECKING:
     from launcher.monitor import Failure
 
-# The first pattern that matches the error's name and message wins.
-KNOWN = (
-    (r"out ?of ?memory|OutOfMemory", "The card is full: close the browser and other programs, or lower the resolution or network_dim."),
-    (r"No space left|disk full|ENOSPC", "The disk is full: make room, then resume."),
-    (r"\bnan\b|not a number", "The loss broke down: lower the learning rate, or train with bf16."),
-    (r"MemoryError|Cannot allocate|paging file", "The computer ran out of memory: close programs, or enlarge the paging file."),
-    (r"CUDA|cuDNN|device-side|driver", "The graphics card gave up: restart the computer, then resume; if it comes again, update its driver."),
-    (r"Permission|Access is denied|being used by another", "A file is held by another program (the LoRA in a web UI?): close it, then resume."),
-)  # fmt: skip
+
+def explain_failure(failure: Failure) -> Explanation:
+    """What a training error means; by its recorded kind where there is one (that has seen the log)."""
+    evidence = Evidence(
+        error=failure.error, message=failure.message, traceback=failure.traceback, phase=failure.phase
+    )
+    return explain_kind(failure.kind, evidence) if failure.kind else explain(evidence)
 
 
-def error_advice(failure: Failure) -> str:
-    """One sentence on a training error."""
-    text = f"{failure.error} {failure.message}"
-    for pattern, words in KNOWN:
-        if re.search(pattern, text, re.IGNORECASE):
-            return words
-    return "The whole story is at the end of train.log in the run's folder."
+def error_words(failure: Failure) -> tuple[str, str]:
+    """What happened and what to do, as short as the dashboard has room for."""
+    found = explain_failure(failure)
+    if found.kind == UNKNOWN:
+        return (f"{failure.error}: {failure.message}" if failure.error else failure.message), found.fix
+    return f"{found.what} {found.why}", found.fix
 
 
 def next_step(status: Status, name: str, *, can_resume: bool = True) -> tuple[str, str]:

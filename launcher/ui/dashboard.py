@@ -179,9 +179,11 @@ def step_line(view: RunView) -> str:
 
 
 def _last_words(view: RunView) -> list[str]:
+    from launcher.ui.advice import error_words
     from launcher.ui.parts import status_word
 
     lines = [f"{formats.clean(view.name)}: {status_word(view)[0]}"]
     if view.error is not None:
         lines.append(formats.clean(f"{view.error.error}: {view.error.message}"))
+        lines.append(formats.clean(error_words(view.error)[0]))
     return lines

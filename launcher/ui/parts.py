@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING
 
 from launcher.events import Status
+from launcher.failures import find_spill, spill_words
 from launcher.ui import formats
-from launcher.ui.advice import error_advice, next_step
+from launcher.ui.advice import error_words, next_step
 from launcher.ui.formats import fit_middle
 from launcher.ui.menu import STATUS_WORDS
 from launcher.ui.sheet import bar, chart, crop, join, spans, spread
@@ -188,20 +190,31 @@ def messages(view: RunView, pen: Pen) -> list[Text]:
         )
     lines: list[Text] = []
     if has_failed(view) and view.error is not None:
-        what = f"{view.error.error}: {view.error.message}" if view.error.error else view.error.message
-        lines += _message("bad", pen.glyphs.cross, what, pen, most=3)
-        lines += _message("accent", pen.glyphs.arrow, error_advice(view.error), pen)
+        what, fix = error_words(view.error)
+        lines += _message("bad", pen.glyphs.cross, what, pen, most=4)
+        lines += _message("accent", pen.glyphs.arrow, fix, pen, most=3)
     if view.loss is not None and not math.isfinite(view.loss) and view.status.is_live:
         lines += _message(
             "bad",
             pen.glyphs.cross,
-            "The loss is not a number any more: stop, and lower the learning rate.",
+            "The loss is not a number any more: after ten such steps the training stops by itself.",
             pen,
         )
+    if view.status.is_live:
+        lines += _spill(view, pen)
     for warning in reversed(view.warnings):
         times = f" ({warning.count} times)" if warning.count > 1 else ""
         lines += _message("warn", pen.glyphs.alert, warning.message + times, pen)
     return lines
+
+
+def _spill(view: RunView, pen: Pen) -> list[Text]:
+    """Windows' driver moves what does not fit into RAM, and says nothing."""
+    if os.name != "nt":
+        return []
+    times = [seconds for _, seconds in view.step_times]
+    found = find_spill(times, view.vram_used_mib, view.vram_total_mib)
+    return _message("bad", pen.glyphs.alert, spill_words(found), pen, most=5) if found else []
 
 
 def has_failed(view: RunView) -> bool:
