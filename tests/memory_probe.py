@@ -259,7 +259,7 @@ def sampling():
     install(context, keep_fp8=True)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    result = module.sample_images_common(Pipeline, accelerator, None, None, 3)
+    result = module.sample_images_common(Pipeline, accelerator, None, None, 3, None, vae)
     return {
         "right": torch.equal(first, right) and torch.equal(second, right), "calls": small.calls,
         "dtype": str(unet.dtype), "plain": str(UnetAsItIs(SmallCard(torch.bfloat16), accelerator).dtype),

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 EXACT_IN_FLOAT32 = ("float16", "bfloat16", "float32", "float8_e4m3fn", "float8_e5m2")
 # Networks of the trainers that look at sizes of base layers only. Others may compute with the weights when they are
-# made (weight-decomposed ones do), and would then see another precision than float32.
-LOOKS_AT_SIZES_ONLY = ("networks.lora", "networks.lora_fa", "networks.dylora")
+# made (weight-decomposed ones do) or take their type (dylora), and would then see another precision than float32.
+LOOKS_AT_SIZES_ONLY = ("networks.lora", "networks.lora_fa")
 
 
 def install(context: Context) -> None:
@@ -71,7 +71,7 @@ def obstacle(args: Any) -> str | None:
     if getattr(args, "deepspeed", False):
         return "deepspeed places the weights itself"
     if args.network_module not in LOOKS_AT_SIZES_ONLY:
-        return f"{args.network_module} may compute with its weights"
+        return f"{args.network_module} may compute with its weights or take their type"
     return None
 
 

@@ -17,6 +17,8 @@ from launcher.shim.memory.heap import release
 if TYPE_CHECKING:
     from launcher.shim.context import Context
 
+VAE = 3  # its place among the arguments behind `args`: epoch, steps, device, vae, ...
+
 
 def install(context: Context, *, keep_fp8: bool) -> None:
     """Wrap the function in which both trainers sample."""
@@ -25,7 +27,8 @@ def install(context: Context, *, keep_fp8: bool) -> None:
 
     @functools.wraps(original)
     def sample_images_common(pipe_class: Any, accelerator: Any, args: Any, *rest: Any, **more: Any) -> Any:
-        sampling = Sampling(accelerator, keep_fp8=keep_fp8)
+        vae = rest[VAE] if len(rest) > VAE else more["vae"]
+        sampling = Sampling(accelerator, vae, keep_fp8=keep_fp8)
         make = functools.partial(sampling.pipeline, pipe_class)
         try:
             return original(make, accelerator, args, *rest, **more)
@@ -41,8 +44,10 @@ def install(context: Context, *, keep_fp8: bool) -> None:
 class Sampling:
     """One round of sample images, from the moment that its pipeline is made (most steps have none)."""
 
-    def __init__(self, accelerator: Any, *, keep_fp8: bool) -> None:
+    def __init__(self, accelerator: Any, vae: Any, *, keep_fp8: bool) -> None:
         self._accelerator = accelerator
+        self._vae = vae
+        self._vae_device = vae.device  # not the CPU where latents are not cached
         self._keep_fp8 = keep_fp8
         self._before: tuple[Any, ...] | None = None
 
@@ -51,9 +56,9 @@ class Sampling:
         import torch
 
         release()
-        unet, vae = parts["unet"], parts["vae"]
+        unet, vae = parts["unet"], self._vae
         cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
-        self._before = (unet, unet.dtype, vae, torch.get_rng_state(), cuda)
+        self._before = (unet, unet.dtype, torch.get_rng_state(), cuda)
         if self._keep_fp8:
             parts["unet"] = UnetAsItIs(unet, self._accelerator)
         pipeline = pipe_class(**parts)
@@ -78,14 +83,14 @@ class Sampling:
         import torch
 
         if self._before is not None:
-            unet, dtype, vae, cpu, cuda = self._before
+            unet, dtype, cpu, cuda = self._before
             if unet.dtype != dtype:
                 unet.to(dtype)
-            vae.to("cpu")
             torch.set_rng_state(cpu)
             if cuda is not None:
                 torch.cuda.set_rng_state(cuda)
         self._before = None
+        self._vae.to(self._vae_device)
         release()
 
 
