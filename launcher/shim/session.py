@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import time
-import traceback
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +17,7 @@ from launcher.paths import RunPaths
 from launcher.process import ProcessId
 from launcher.shim.crew import Crew
 from launcher.shim.hooks import Hooks
-from launcher.shim.notices import Notices, english
+from launcher.shim.notices import Notices
 from launcher.shim.pace import Pace
 from launcher.shim.phases import Phases
 from launcher.shim.reporter import Reporter
@@ -28,6 +26,7 @@ from launcher.shim.samples import Samples
 from launcher.shim.saving import Saver
 from launcher.shim.switches import read_switches
 from launcher.shim.trainer import open_trainer
+from launcher.shim.trouble import describe
 from launcher.states import clear_leftovers, train_step
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 FAILED = 1
 GIB = 1 << 30
-MAX_TRACEBACK = 8000  # characters; the end of a traceback is the part that matters
 
 
 def main(argv: Sequence[str]) -> int:
@@ -158,35 +156,16 @@ class Session:
         return code if isinstance(code, int) and code else FAILED
 
     def _tell_error(self, error: BaseException) -> None:
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        self._fail(type(error).__name__, in_words(error), text[-MAX_TRACEBACK:])
+        self._fail(**describe(error))
 
-    def _fail(self, name: str, message: str, text: str = "") -> None:
-        self._reporter.emit(
-            "error",
-            error=name,
-            message=message,
-            traceback=text,
-            phase=self._phases.current,
-            step=self._saver.step,
-        )
+    def _fail(self, error: str, message: str, traceback: str = "", **more: object) -> None:
+        where = {"phase": self._phases.current, "step": self._saver.step}
+        self._reporter.emit("error", error=error, message=message, traceback=traceback, **where, **more)
         self._end(Status.FAILED)
 
     def _end(self, status: Status) -> None:
         seconds = round(time.time() - self._began, 1)
         self._reporter.emit("end", status=status.value, step=self._saver.step, seconds=seconds)
-
-
-def in_words(error: BaseException) -> str:
-    """What an exception means to somebody who has never seen a traceback; else its own first lines."""
-    text = english(str(error)).strip() or type(error).__name__
-    if "OutOfMemory" in type(error).__name__:
-        return f"the graphics card has too little free memory for this: close other programs or choose a smaller preset ({text.splitlines()[0]})"
-    if isinstance(error, MemoryError):
-        return "this computer has too little free RAM for this: close other programs"
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
-        return f"the disk is full ({text.splitlines()[0]})"
-    return "\n".join(text.splitlines()[:5])
 
 
 def _resumed_step(argv: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import TrainingError
+from launcher.shim.notices import english
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,13 +89,13 @@ def _before(owner: type, name: str, look: Callable[..., None]) -> None:
     setattr(owner, name, method)
 
 
-def describe(error: BaseException) -> dict[str, object]:
+def describe(error: BaseException) -> dict[str, Any]:
     """The fields of an `error` event: what it is called, its message, its traceback, and what else is known.
 
     Never raises, never takes long: a message of megabytes is cut, and the card is asked only what it answers at once.
     """
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    facts: dict[str, object] = {}
+    facts: dict[str, Any] = {}
     if isinstance(error, LossIsNaN) and error.first_bad is not None:
         facts["unsound_from"] = max(error.first_bad - 1, 0)  # that step's update may be what broke it
     if "OutOfMemory" in type(error).__name__:
@@ -111,7 +112,7 @@ def describe(error: BaseException) -> dict[str, object]:
 
 def in_words(error: BaseException) -> str:
     """The first lines of an error's own message, as the registry of failures wants them: whole, but not endless."""
-    text = str(error).strip() or type(error).__name__
+    text = english(str(error)).strip() or type(error).__name__
     return _cut_lines("\n".join(text.splitlines()[:5]))[:MAX_MESSAGE]
 
 
