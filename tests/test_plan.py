@@ -646,7 +646,7 @@ def test_switches_come_from_preset_settings_and_words(paths, data, tmp_path):
     assert found["offload_mib"].source.endswith("mine.toml:5")
     assert (found["keep_states"].value, found["keep_states"].source) == (7, "user/settings.toml:2")
     assert found["lean_load"] == Setting(value=True, source="--set")
-    assert found["vae_encode"].source == "launcher"
+    assert found["vae_encode"].source == "launcher: default"
     again = continue_plan(paths, plan_from_json(plan_to_json(plan)), parent="a", state=None)
     assert again.argv == plan.argv
 

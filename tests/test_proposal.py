@@ -98,7 +98,7 @@ def test_the_proposed_one_stands_first_and_what_is_too_large_last(paths):
 
 def test_too_large_is_said_in_a_few_words(paths):
     card = machine("RTX 3060 Ti", 8192).gpu
-    assert why_too_large(load_preset(paths, "sdxl-12gb"), card) == "too large for this card: made for 12 GB"
+    assert why_too_large(load_preset(paths, "sdxl-12gb"), card) == "needs a card with 12 GB"
     assert why_too_large(load_preset(paths, "style-8gb"), card) is None
     assert why_too_large(load_preset(paths, "sdxl-24gb"), None) is None
 
@@ -149,8 +149,8 @@ def test_the_menu_starts_at_the_last_one_else_at_the_proposed_one(paths, monkeyp
     hints = {choice.value: choice.hint for choice in asked["choices"]}
     if card:
         assert asked["choices"][0].value == "sdxl-12gb"
-        assert hints["sdxl-12gb"].startswith("recommended: RTX 3060 has 12 GB")
-        assert hints["sdxl-24gb"] == "too large for this card: made for 24 GB"
+        assert hints["sdxl-12gb"] == "recommended for your 12 GB card"
+        assert hints["sdxl-24gb"] == "needs a card with 24 GB"
     assert hints["sdxl-6gb"] == "from 6 GB"
 
 

@@ -171,7 +171,7 @@ def test_every_setting_has_its_group_and_source():
 
 def test_a_preset_says_why():
     setting = Setting(value=32, source="presets/a.toml:3", why="room for a style")
-    shown = text_of(plan_view.settings_table({"network_dim": setting}, has_reasons=True))
+    shown = text_of(plan_view.explained_settings({"network_dim": setting}))
     assert "room for a style" in shown
     assert "a.toml:3" in shown
     assert "room for a style" not in text_of(plan_view.settings_table({"network_dim": setting}))

@@ -63,13 +63,13 @@ def ask_for_preset(paths: Paths, last: str | None, machine: Machine) -> Preset:
 
 
 def _hint(preset: Preset, proposal: Proposal | None, machine: Machine) -> str:
+    """As short as the narrowest terminal: the reason in full stands in `launcher presets`."""
     from launcher.plan import why_too_large
 
-    if proposal is not None and preset.name == proposal.preset:
-        return f"recommended: {proposal.reason}"
-    return why_too_large(preset, machine.gpu) or (
-        f"from {preset.min_vram_gib:g} GB" if preset.min_vram_gib else ""
-    )
+    if proposal is not None and preset.name == proposal.preset and machine.gpu is not None:
+        return f"recommended for your {machine.gpu.total_mib / 1024:.0f} GB card"
+    size = f"from {preset.min_vram_gib:g} GB" if preset.min_vram_gib else ""
+    return why_too_large(preset, machine.gpu) or size
 
 
 def ask_for_model(paths: Paths, request: Request, machine: Machine) -> Path | None:

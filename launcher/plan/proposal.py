@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from launcher.plan.switches import DEFAULT
+from launcher.trainers.switches import PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -62,9 +65,7 @@ def why_too_large(preset: Preset, gpu: Gpu | None) -> str | None:
     if gpu is None or fits(preset, gpu):
         return None
     return (
-        f"too large for this card: made for {preset.min_vram_gib:g} GB"
-        if preset.min_vram_gib
-        else "too large"
+        f"needs a card with {preset.min_vram_gib:g} GB" if preset.min_vram_gib else "too large for this card"
     )
 
 
@@ -75,8 +76,8 @@ def known_peak(preset: Preset, options: Mapping[str, Setting]) -> int | None:
         if (now.value if now else None) != (then.value if then else None):
             return None
     for name, setting in options.items():
-        then = preset.switches.get(name.removeprefix("launcher."))
-        if name.startswith("launcher.") and setting.source != "launcher" and setting != then:
+        then = preset.switches.get(name.removeprefix(PREFIX))
+        if name.startswith(PREFIX) and setting.source != DEFAULT and setting != then:
             return None
     return preset.peak_mib
 

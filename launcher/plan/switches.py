@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from launcher.trainers import Trainer
 
 ALLOCATOR_VARIABLE = "PYTORCH_CUDA_ALLOC_CONF"
-DEFAULT = "launcher"  # the source of a switch that nobody has set
+DEFAULT = "launcher: default"  # the source of a switch that nobody has set
 
 
 def complete_switches(trainer: Trainer, chosen: Mapping[str, Setting]) -> dict[str, Setting]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.padding import Padding
 from rich.text import Text
 
+from launcher.plan.switches import DEFAULT
 from launcher.process import show as show_command
+from launcher.trainers.switches import PREFIX
 from launcher.ui import formats
 from launcher.ui.formats import clean
 from launcher.ui.tables import grid, inset, lines_of
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from launcher.preset import Preset, Setting
     from launcher.ui.palette import Glyphs
 
+MOST_NAMED = 5  # variables; all of them are in `--json`
+
 # By what people look for, not by upstream's order; the first group with a matching beginning takes the option.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("training", ("max_train", "train_batch", "gradient_accumulation", "learning_rate", "unet_lr", "text_encoder_lr", "lr_", "optimizer", "max_grad", "seed", "min_snr", "noise_", "loss_", "huber", "scale_weight")),
@@ -28,6 +33,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("images", ("resolution", "enable_bucket", "bucket_", "min_bucket", "max_bucket", "caption_", "shuffle_", "keep_tokens", "flip_", "color_", "random_crop", "num_repeats", "class_tokens", "image_", "max_token")),
     ("memory and speed", ("mixed_", "full_", "fp8_", "gradient_checkpointing", "cache_", "xformers", "sdpa", "mem_eff", "lowram", "highvram", "no_half", "max_data", "persistent_", "vae_", "torch_")),
     ("saving and samples", ("save_", "sample_", "output_", "no_metadata", "metadata_")),
+    ("launcher", ("launcher.",)),
     ("other", ("",)),
 )  # fmt: skip
 
@@ -44,11 +50,8 @@ def grouped(options: Mapping[str, Setting]) -> list[tuple[str, list[tuple[str, S
     return groups
 
 
-def settings_table(options: Mapping[str, Setting], *, has_reasons: bool = False) -> RenderableType:
-    """Option, value, source: one table, so that the columns of all groups stand below each other.
-
-    With `has_reasons` the comment beside a value stands next to it, and the source below the option's name.
-    """
+def settings_table(options: Mapping[str, Setting]) -> RenderableType:
+    """Option, value, source: one table, so that the columns of all groups stand below each other."""
     table = grid(
         {"no_wrap": True, "overflow": "ellipsis"},
         {"overflow": "fold", "max_width": 28},
@@ -61,12 +64,32 @@ def settings_table(options: Mapping[str, Setting], *, has_reasons: bool = False)
         table.add_row(Text(title, style="strong"), "", "")
         for name, setting in settings:
             value = Text(show_value(setting.value), style="accent")
-            if has_reasons:
-                option = Text.assemble(f"  {clean(name)}", (f"\n  {_short(setting.source)}", "faint"))
-                table.add_row(option, value, Text(clean(getattr(setting, "why", "")), style="muted"))
-            else:
-                table.add_row(f"  {clean(name)}", value, Text(_short(setting.source), style="muted"))
+            table.add_row(f"  {clean(name)}", value, Text(_origin(setting), style="muted"))
     return inset(table)
+
+
+def explained_settings(options: Mapping[str, Setting]) -> RenderableType:
+    """Each option with its value and source, and below it the comment that says why, over the whole width."""
+    lines: list[RenderableType] = []
+    widest = max((len(name) for name in options), default=0)
+    for title, settings in grouped(options):
+        lines += ["", Text(title, style="strong")]
+        for name, setting in settings:
+            lines.append(
+                Text.assemble(
+                    f"  {clean(name):<{widest}}  ", (show_value(setting.value), "accent"), (f"   {_short(setting.source)}", "faint")
+                )
+            )  # fmt: skip
+            why = clean(getattr(setting, "why", ""))
+            if why:
+                lines.append(Padding(Text(why, style="muted"), (0, 0, 0, 4)))
+    return inset(Group(*lines[1:]))
+
+
+def _origin(setting: Setting) -> str:
+    """Where a value comes from; of a switch that nobody has set, rather what it does."""
+    why = getattr(setting, "why", "")
+    return clean(why) if setting.source == DEFAULT and why else _short(setting.source)
 
 
 def _short(source: str) -> str:
@@ -144,7 +167,12 @@ def _technical(plan: Plan) -> RenderableType:
     changes = [f"{name}={value}" for name, value in plan.env.items() if value is not None]
     table.add_row("variables", lines_of("\n".join(changes)))
     removed = [name for name, value in plan.env.items() if value is None]
-    table.add_row("removed", lines_of(", ".join(removed)))
+    more = (
+        f" and {len(removed) - MOST_NAMED} more that other tools may have left"
+        if len(removed) > MOST_NAMED
+        else ""
+    )
+    table.add_row("removed", lines_of(", ".join(removed[:MOST_NAMED]) + more))
     return table
 
 
@@ -168,7 +196,13 @@ def preset_view(preset: Preset, glyphs: Glyphs) -> RenderableType:
     parts += [
         inset(Text(chain, style="muted")),
         "",
-        settings_table({**preset.options, **preset.dataset}, has_reasons=True),
+        explained_settings(
+            {
+                **preset.options,
+                **preset.dataset,
+                **{f"{PREFIX}{name}": item for name, item in preset.switches.items()},
+            }
+        ),
     ]
     if getattr(preset, "measured", ""):
         parts += ["", inset(Text.assemble(("measured  ", "muted"), lines_of(preset.measured)))]
