@@ -55,6 +55,12 @@ KNOWN: dict[str, dict[str, str]] = {
     },
 }
 
+COMMITS = {
+    "v0.10.1": "ae72efb92babe89ff8e70f057e42db68440e8d61",
+    "v0.9.1": "8f4ee8fc343b047965cd8976fca65c3a35b7593a",
+    "fp8-fork": "100f852b5858462070831d4135fee7b7080de592",
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recognised:

@@ -6,6 +6,7 @@ import functools
 import random
 from typing import TYPE_CHECKING, Any
 
+from launcher.shim.upstream.known import COMMITS
 from launcher.shim.upstream.resumed import open_state
 from launcher.shim.upstream.saving import complete_state, keep_network_only
 
@@ -29,6 +30,7 @@ def install(context: Context, training: Training, hooks: Hooks) -> None:
         "prepare_accelerator",
         lambda make, *a, **k: _wrap_accelerator(make(*a, **k), training, hooks),
     )
+    _tell_commit(context.modules, COMMITS[context.version])
     _wrap_phases(context, trainer_class, train_util, hooks)
     hooks.collect_losses = training.take_losses
     hooks.rates = lambda _trainer: training.learning_rates()
@@ -42,6 +44,14 @@ def install(context: Context, training: Training, hooks: Hooks) -> None:
     if training.resumed:
         hooks.saver.step = training.resumed.step
         hooks.saver.has_state_of(training.resumed.step)
+
+
+def _tell_commit(modules: Mapping[str, Any], commit: str) -> None:
+    """Upstream asks git about its own folder for the LoRA's metadata, and gets the commit of whatever repository is around it."""
+    modules["library.train_util"].get_git_revision_hash = lambda: commit
+    spec = modules.get("library.sai_model_spec")
+    if spec is not None and hasattr(spec, "get_implementation_version"):  # since v0.10
+        spec.get_implementation_version = lambda: f"sd-scripts/{commit}"
 
 
 def _settle_state_and_seed(args: Any, training: Training) -> None:
