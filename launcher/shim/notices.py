@@ -21,7 +21,10 @@ FOR_DEVELOPERS = (
     FutureWarning,
     ImportWarning,
     ResourceWarning,
+    SyntaxWarning,
 )
+# What sd-scripts says with every ordinary training.
+ORDINARY = ("no regularization images",)
 
 # sd-scripts says many things twice: "English / 日本語", sometimes with the same detail behind the last colon.
 JAPANESE = re.compile(r"\s+/\s+(?=[^/\n]*[\u3040-\u30ff\u4e00-\u9fff])(?P<rest>[^\n]*)")
@@ -77,7 +80,7 @@ class Notices:
         original = logging.Logger.handle
 
         def handle(logger: logging.Logger, record: logging.LogRecord) -> None:
-            if record.levelno >= logging.WARNING:
+            if record.levelno >= logging.WARNING and not _text(record).startswith(ORDINARY):
                 self.add((record.pathname, record.lineno), _text(record))
             original(logger, record)
 
