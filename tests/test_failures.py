@@ -1,6 +1,8 @@
 """What trainings say when they fail (tests/sayings/training) is explained, each by its own kind and by no other's."""
 
 import json
+import math
+import os
 import re
 import string
 import time
@@ -328,3 +330,108 @@ def test_evidence_of_a_damaged_folder(tmp_path):
 
     found = explain_run(RunPaths(folder=tmp_path / "gone"), {"error": "Interrupted", "message": "gone"})
     assert found.kind == "power"
+
+
+# --- the watch on the loss
+
+
+def test_loss_watch_wants_a_row():
+    from launcher.shim.trouble import LossIsNaN, LossWatch
+
+    watch = LossWatch(3)
+    for step, loss in enumerate([0.1, math.nan, math.inf, 0.2, math.nan, math.nan], start=1):
+        watch.step = step
+        watch.take(loss)
+    watch.step = 7
+    with pytest.raises(LossIsNaN) as caught:
+        watch.take(math.nan)
+    assert caught.value.first_bad == 5
+    never = LossWatch(0)
+    for _ in range(1000):
+        never.take(math.nan)
+
+
+def test_describe_tells_from_which_step_states_are_unsound():
+    from launcher.shim.trouble import LossIsNaN, describe
+
+    fields = describe(LossIsNaN(5, 10))
+    assert (fields["error"], fields["unsound_from"]) == ("LossIsNaN", 4)
+    assert explain(Evidence(error="LossIsNaN", message=fields["message"])).kind == "nan-loss"
+
+
+def test_describe_cuts_and_keeps_causes():
+    from launcher.shim.trouble import describe
+
+    def save():
+        raise OSError(28, "No space left on device")
+
+    def load():
+        try:
+            save()
+        except OSError as error:
+            raise RuntimeError("Missing key(s): " + "x" * 500_000 + "\nsecond / 日本語") from error
+
+    with pytest.raises(RuntimeError) as caught:
+        load()
+    fields = describe(caught.value)
+    assert fields["causes"] == ["OSError"]
+    assert len(json.dumps(fields)) < 15_000
+    assert "memory" not in fields
+
+
+def test_states_behind_a_nan_are_not_resumed_from(tmp_path):
+    from launcher.history import RunState, load_run, write_state
+    from launcher.paths import Paths, RunPaths
+    from launcher.resume import find_resume_point
+    from launcher.states import publish_state
+
+    paths = Paths(root=tmp_path, home=tmp_path, shipped=tmp_path)
+    run = RunPaths(folder=paths.runs / "20261124-000000-x")
+    run.states.mkdir(parents=True)
+    for step in (10, 20):
+        aside = run.states / f".tmp-{step}"
+        aside.mkdir()
+        (aside / "train_state.json").write_text(json.dumps({"current_step": step, "current_epoch": 1}))
+        publish_state(aside, run.states, extra={})
+    state = RunState(name="x", preset="p", trainer="t", created=1.0, status=Status.FAILED)
+    error = {"error": "LossIsNaN", "message": "m", "kind": "nan-loss", "unsound_from": "15"}
+    write_state(run, replace(state, error=error))
+    point = find_resume_point(paths, load_run(run.folder))
+    assert point.step == 10
+    assert "not a number" in point.rejected[0][1]
+
+
+# --- the real trainer (LAUNCHER_REAL_ENVS: a folder like vendor/)
+
+
+@pytest.fixture(scope="module", params=["sd-scripts", "sd-scripts-fp8"])
+def rig(request, tmp_path_factory):
+    envs = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not envs:
+        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the trainers' environments")
+    from tests.real.rig import Rig
+
+    made = Rig(envs, request.param, tmp_path_factory.mktemp(request.param))
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+def test_a_real_training_that_breaks_down_is_stopped(rig, tmp_path):
+    train = {"learning_rate": 1e30, "unet_lr": 1e30, "lr_scheduler": "constant", "lr_warmup_steps": 0, "max_train_steps": 60,
+             "save_every_n_steps": 3}  # fmt: skip
+    ended = rig.train(tmp_path / "run", train=train, code=None)
+    assert ended.code == 7, ended.log[-2000:]
+    (error,) = ended.events("error")
+    assert error["error"] == "LossIsNaN"
+    assert 1 <= error["unsound_from"] < 10
+    assert error["step"] < 20
+    assert ended.events("end")[0]["status"] == "FAILED"
+    assert evidence_of(ended.run).phase == "train_loop"
+
+
+@pytest.mark.slow
+def test_a_real_error_reaches_its_words(rig, tmp_path):
+    ended = rig.train(tmp_path / "two", train={"optimizer_type": "NoSuch"}, code=None)
+    (error,) = ended.events("error")
+    assert explain(Evidence(error=error["error"], message=error["message"], traceback=error["traceback"])).kind == "optimizer-unknown"  # fmt: skip
