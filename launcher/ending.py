@@ -90,7 +90,7 @@ def _smaller(run: RunPaths, record: RunRecord, values: Mapping[str, object], whe
     evidence = evidence_of(run, record.error)
     missing = picture_of(f"{evidence.message}\n{evidence.traceback}").missing
     for offer in step_down(values, phase=evidence.phase, missing_mib=missing, system=_system(run)):
-        about = f"{', '.join(offer.words)} (about {offer.saves_mib} MiB less)"
+        about = f"{', '.join(offer.words)} (about {offer.saves_mib} MiB less{'' if offer.is_enough else ', perhaps not enough'})"
         if offer.keeps_state:
             flags = _flags(offer.words)
             yield Offer(key="s", title=f"Go on {where} with {about}", words=("resume", record.id, *flags))

@@ -43,6 +43,7 @@ class StepDown:
 
     changes: tuple[Change, ...]
     keeps_state: bool
+    need_mib: float = 0.0
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -52,6 +53,10 @@ class StepDown:
     def saves_mib(self) -> int:
         return sum(change.saves_mib for change in self.changes)
 
+    @property
+    def is_enough(self) -> bool:
+        return self.saves_mib >= self.need_mib
+
 
 def step_down(values: Values, *, phase: str = "", missing_mib: float | None = None, system: str = "linux") -> tuple[StepDown, ...]:  # fmt: skip
     """Up to two offers: one that keeps the state (if there is any such rung left), and one for a new run."""
@@ -60,7 +65,10 @@ def step_down(values: Values, *, phase: str = "", missing_mib: float | None = No
     fresh = _enough(_fresh(values, phase), need)
     return tuple(
         offer
-        for offer in (StepDown(changes=kept, keeps_state=True), StepDown(changes=fresh, keeps_state=False))
+        for offer in (
+            StepDown(changes=kept, keeps_state=True, need_mib=need),
+            StepDown(changes=fresh, keeps_state=False, need_mib=need),
+        )
         if offer.changes
     )
 
