@@ -1,6 +1,6 @@
 """Runs inside a training environment: the memory savings against what they stand in for; prints one JSON line.
 
-python tests/memory_probe.py casts | rows | offload | sampling
+python tests/memory_probe.py casts | rows | oddities | offloading | sampling
 python tests/memory_probe.py loading CODE CHECKPOINT   (shrink/ on PYTHONPATH: loads through the real trainer)
 python tests/memory_probe.py convert CHECKPOINT DTYPE TARGET
 """
@@ -169,10 +169,14 @@ def learn(frozen, trained, *, autocast):
     return [loss.detach(), *(weight.grad for weight in trained.parameters())]
 
 
-def offload():
+def offloading():
     import torch
 
-    from launcher.shim.memory.offload import offload as take_out
+    from launcher.shim.memory.load import caster
+    from launcher.shim.memory.offload import offload
+
+    def take_out(layers, dtype, device, budget_mib):
+        return offload(layers, dtype, device, budget_mib, caster(dtype, device))
 
     found = {}
     for dtype, autocast in ((torch.float32, True), (torch.float32, False), (torch.bfloat16, False)):
@@ -341,5 +345,5 @@ def convert(checkpoint, dtype, target):
 
 
 if __name__ == "__main__":
-    commands = {f.__name__: f for f in (casts, rows, oddities, offload, sampling, loading, convert)}
+    commands = {f.__name__: f for f in (casts, rows, oddities, offloading, sampling, loading, convert)}
     print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

@@ -59,7 +59,7 @@ def test_an_unusual_vae_is_left_alone(training_python):
 
 @pytest.mark.training
 def test_offloaded_weights_give_the_same_loss_and_gradients(training_python):
-    found = ask(training_python, "offload")
+    found = ask(training_python, "offloading")
     fp8 = found.pop("fp8")
     assert fp8 == {"taken": 2 * 8 * 64, "same": True}
     for seen in found.values():
@@ -147,7 +147,7 @@ def test_lean_loading_ends_in_stocks_bits(rig, kind):
     ask(rig.python, "convert", rig.material / "tiny.safetensors", kind, file, env=rig.environment())
     found = ask(rig.python, "loading", rig.code, file, env=rig.environment())
     for seen in found.values():
-        assert seen["weights"] > 1000
+        assert seen["weights"] > 900
         assert seen["different"] == []
     assert found["fp8"]["as_loaded"] == [f"torch.{kind}"]
     assert found["full"]["as_loaded"] == ["torch.float8_e4m3fn"]

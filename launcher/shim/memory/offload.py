@@ -10,14 +10,17 @@ checkpointing).
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHUNK_BYTES = (
     64 << 20
 )  # pinned in pieces of a power of two: the pinning allocator rounds every piece up to one
 
 
-def offload(unet: Any, dtype: Any, device: Any, budget_mib: int) -> int:
+def offload(unet: Any, dtype: Any, device: Any, budget_mib: int, cast: Callable[[Any], Any]) -> int:
     """Cast and take out the weights of the largest layers, about `budget_mib` of them; returns the bytes taken."""
     import torch
 
@@ -33,7 +36,7 @@ def offload(unet: Any, dtype: Any, device: Any, budget_mib: int) -> int:
         size = layer.weight.numel() * itemsize
         if size > left:
             continue
-        _take_out(layer, store.keep(layer.weight.detach().to(dtype)), device)
+        _take_out(layer, store.keep(cast(layer.weight.detach())), device)
         left -= size
         taken += size
     return taken
