@@ -721,7 +721,11 @@ def test_two_cards_train_together(paths, data):
     assert launch[launch.index("--num_processes") + 1] == "2"
     assert launch[launch.index("--gpu_ids") + 1] == "0,1"
     assert "--multi_gpu" in launch
-    assert launch[launch.index("--main_process_port") + 1] == "0"
+    ports = {
+        render_argv(plan, RunPaths(folder=paths.home))[launch.index("--main_process_port") + 1]
+        for _ in range(2)
+    }
+    assert all(1024 < int(port) < 65536 for port in ports)
     assert plan.env["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert plan.machine["gpus"] == Fact(value="0,1", reason="RTX 3060 Ti, GTX 1070")
     assert plan.total_steps == 4 * 2  # three images: two batches for one card, one for the other

@@ -159,7 +159,8 @@ def write_config(file: Path, version: str) -> None:
 
 
 def launch_argv(
-    python: Path, config: Path, *, mixed_precision: str, threads: int, processes: int = 1, gpus: Sequence[int] = ()
+    python: Path, config: Path, *, mixed_precision: str, threads: int, processes: int = 1, gpus: Sequence[int] = (),
+    port: str = "",
 ) -> tuple[str, ...]:  # fmt: skip
     """`accelerate launch` up to the script, by the environment's own interpreter.
 
@@ -173,9 +174,10 @@ def launch_argv(
         threads: of each process.
         processes: how many train together, with torchrun. Without cards they are processes on the CPU.
         gpus: numbers of the cards that several processes take, one each; empty: from the first on.
+        port: where several processes meet.
     """
     several = (
-        "--multi_gpu", "--main_process_port", "0",  # any free port: two trainings must not meet on the usual one
+        "--multi_gpu", *(("--main_process_port", port) if port else ()),
         *(("--gpu_ids", ",".join(map(str, gpus))) if gpus else ()),
     )  # fmt: skip
     return (

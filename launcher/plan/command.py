@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.install import accelerate
 from launcher.paths import PACKAGE
 from launcher.plan.names import make_name
-from launcher.plan.records import RUN
+from launcher.plan.records import PORT, RUN
 from launcher.plan.switches import ALLOCATOR_VARIABLE
 from launcher.trainers.switches import switch_word
 
@@ -45,7 +45,7 @@ def make_argv(
     """
     launch = accelerate.launch_argv(
         paths.trainer_python(trainer.name), paths.accelerate_config(trainer.name),
-        mixed_precision=mixed_precision, threads=threads, processes=processes, gpus=gpus,
+        mixed_precision=mixed_precision, threads=threads, processes=processes, gpus=gpus, port=PORT,
     )  # fmt: skip
     switched = [
         word for name, value in (switches or {}).items() for word in ("--switch", switch_word(name, value))

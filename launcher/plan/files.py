@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.plan.dataset import DATASET
-from launcher.plan.records import RUN
+from launcher.plan.records import PORT, RUN
 from launcher.plan.tomlout import write_toml
 from launcher.trainers.switches import PREFIX
 
@@ -48,8 +48,20 @@ def in_run(text: str, run: RunPaths) -> str:
 
 
 def render_argv(plan: Plan, run: RunPaths) -> tuple[str, ...]:
-    """The command line for one run folder."""
-    return tuple(in_run(word, run) for word in plan.argv)
+    """The command line for one run folder, ready to be started."""
+    return tuple(_free_port() if word == PORT else in_run(word, run) for word in plan.argv)
+
+
+def _free_port() -> str:
+    """A port that nobody listens on just now; two trainings on one computer must not meet on the usual one.
+
+    accelerate takes a port 0 as well, but then torch's processes wait for each other on it for ever.
+    """
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
 
 
 def render_train_toml(plan: Plan, run: RunPaths) -> str:
