@@ -152,7 +152,16 @@ def do_buckets(upstream, task):
     )
     if not task["no_upscale"]:
         manager.make_buckets()
-    return [[int(side) for side in manager.select_bucket(*size)[0]] for size in task["sizes"]]
+    return [chosen(manager, size) for size in task["sizes"]]
+
+
+def chosen(manager, size):
+    """None where it stops, or where a side is nothing and everything after it would."""
+    try:
+        sides = [int(side) for side in manager.select_bucket(*size)[0]]
+    except (ZeroDivisionError, AssertionError):
+        return None
+    return sides if min(sides) > 0 else None
 
 
 def do_length(upstream, task):
@@ -289,6 +298,16 @@ def main():
     json.dump(answers, answer_to)
 
 
+def do_list(_upstream, task):
+    """All files below a folder, with their contents' hashes."""
+    root = Path(task["path"])
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
 def do_edit(_upstream, task):
     """Change a file between two runs."""
     path = Path(task["path"])
@@ -299,7 +318,6 @@ def do_edit(_upstream, task):
     elif "cut" in task:
         for file in path.glob(task.get("glob", "*.npz")):
             file.write_bytes(file.read_bytes()[: task["cut"]])
-    return sorted(file.name for file in path.parent.iterdir())
 
 
 if __name__ == "__main__":

@@ -484,6 +484,14 @@ def test_reg_folders_empty_or_too_full(paths, tmp_path):
     ]  # fmt: skip
 
 
+def test_images_below_a_bucket_step_stop_the_trainer(paths, tmp_path):
+    folder = images(tmp_path / "a", "1.png", size=(40, 900))
+    (problem,) = check_images(paths, plan_for(paths, folder, words=("bucket_no_upscale=true",)), MACHINE)
+    assert "too small for bucket_no_upscale" in problem.what
+    (problem,) = check_images(paths, plan_for(paths, folder, words=("bucket_no_upscale=false",)), MACHINE)
+    assert problem.severity is Severity.WARNING
+
+
 def test_room_for_caches(paths, tmp_path):
     folder = images(tmp_path / "a", *(f"{n}.png" for n in range(10)))
     plan = plan_for(paths, folder, trainer="sd-scripts")

@@ -80,7 +80,8 @@ class Buckets:
                 width, height = by_width, int(by_width / aspect + 0.5)
             else:
                 width, height = int(by_height * aspect + 0.5), by_height
-        return width - width % self.steps, height - height % self.steps
+        size = width - width % self.steps, height - height % self.steps
+        return size if min(size) > 0 else None  # smaller than a step: upstream divides by zero
 
     def _rounded(self, side: float) -> int:
         whole = int(side + 0.5)

@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher.errors import InputError, Problem, Severity
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MOST_IMAGES = 2000  # some tens of milliseconds each: more would let people wait for minutes
 MOST_THREADS = 8  # Pillow decodes outside of Python's lock
 MOST_PIXELS = 100_000_000  # 300 MB decoded; the trainers refuse more
+NO_SIZE = (0, 0)
 SMALL_SHARE = 4  # an image with less than a quarter of the resolution's pixels is blown up, or a poor teacher
 
 # What Pillow's decoders raise on damaged files besides OSError.
@@ -66,6 +68,11 @@ SMALL = Kind(
     fix="use larger ones, or a lower resolution",
 )  # fmt: skip
 
+TINY = Kind(
+    severity=Severity.ERROR, what="too small for bucket_no_upscale", why="a side is shorter than bucket_reso_steps: the trainer divides by zero",
+    fix="take the file out, or switch bucket_no_upscale off",
+)  # fmt: skip
+
 # How files begin that people rename by accident.
 BEGINNINGS = {
     b"PK\x03\x04": "a zip archive", b"%PDF": "a PDF", b"<!DOCTYPE": "a web page", b"<html": "a web page", b"<svg": "an SVG drawing",
@@ -76,17 +83,16 @@ HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"avif"}
 
 def check_images(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
     """Decode every image (the first 2,000 of them)."""
-    least = _least_pixels(plan)
-    paths = list(least)
+    floors = _floors(plan)
+    paths = list(floors)
     groups = Groups()
     with warnings.catch_warnings(), ThreadPoolExecutor(max(1, min(MOST_THREADS, machine.cores))) as pool:
         warnings.simplefilter("ignore")  # Pillow warns of oddities that do no harm; sizes are judged below
         for path, found in zip(paths[:MOST_IMAGES], pool.map(look, paths[:MOST_IMAGES]), strict=True):
-            kind, detail, pixels = found
+            kind, detail, size = found
+            kind = kind or _too_small(size, floors[path])
             if kind:
                 groups.add(kind, path, detail)
-            elif pixels < least[path]:
-                groups.add(SMALL, path, detail)
     yield from groups.problems("image")
     if len(paths) > MOST_IMAGES:
         yield Problem(
@@ -95,18 +101,37 @@ def check_images(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Proble
         )  # fmt: skip
 
 
-def _least_pixels(plan: Plan) -> dict[Path, int]:
-    """Every image once, with the number of pixels below which it is blown up."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Floor:
+    """How small an image may be."""
+
+    pixels: int  # fewer are blown up
+    side: int  # at a shorter one the trainer stops
+
+
+def _too_small(size: tuple[int, int], floor: Floor) -> Kind | None:
+    if min(size) < floor.side:
+        return TINY
+    return SMALL if size[0] * size[1] < floor.pixels else None
+
+
+def _floors(plan: Plan) -> dict[Path, Floor]:
+    """Every image once."""
     general = plan.dataset.get("general", {})
-    least: dict[Path, int] = {}
+    floors: dict[Path, Floor] = {}
     for part in parts_of(plan.dataset):
         values = {**general, **plan.dataset["datasets"][part.number]}
         size = values["resolution"]
         sides = size if isinstance(size, list) else [size]
-        pixels = int(sides[0]) * int(sides[-1]) // SMALL_SHARE
+        is_kept = bool(values.get("enable_bucket") and values.get("bucket_no_upscale"))
+        floor = Floor(
+            pixels=int(sides[0]) * int(sides[-1]) // SMALL_SHARE,
+            side=int(values.get("bucket_reso_steps", 64)) if is_kept else 1,
+        )
         for path in _images_of(plan, part):
-            least[path] = min(pixels, least.get(path, pixels))
-    return least
+            known = floors.get(path, floor)
+            floors[path] = Floor(pixels=min(floor.pixels, known.pixels), side=max(floor.side, known.side))
+    return floors
 
 
 def _images_of(plan: Plan, part: Part) -> list[Path]:
@@ -119,27 +144,27 @@ def _images_of(plan: Plan, part: Part) -> list[Path]:
     return [entry.path for entry in entries if entry.path.is_file()]
 
 
-def look(path: Path) -> tuple[Kind | None, str, int]:  # noqa: PLR0911  (one return for each way to be broken)
-    """What is wrong with one image (or None), a detail, and its number of pixels."""
+def look(path: Path) -> tuple[Kind | None, str, tuple[int, int]]:  # noqa: PLR0911  (one return for each way to be broken)
+    """What is wrong with one image (or None), a detail, and its width and height."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         if path.stat().st_size == 0:
-            return EMPTY, "", 0
+            return EMPTY, "", NO_SIZE
         with Image.open(path) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                return HUGE, f"{width} × {height}", 0
+                return HUGE, f"{width} × {height}", NO_SIZE
             image.load()
-            return None, f"{width} × {height}", width * height
+            return None, f"{width} × {height}", (width, height)
     except UnidentifiedImageError:
-        return NO_IMAGE, _true_kind(path), 0
+        return NO_IMAGE, _true_kind(path), NO_SIZE
     except (Image.DecompressionBombError, MemoryError):
-        return HUGE, "", 0
+        return HUGE, "", NO_SIZE
     except PermissionError as error:
-        return UNREADABLE, error.strerror or "", 0
+        return UNREADABLE, error.strerror or "", NO_SIZE
     except DAMAGE as error:
-        return DAMAGED, _short(error), 0
+        return DAMAGED, _short(error), NO_SIZE
 
 
 def _short(error: BaseException) -> str:
