@@ -435,3 +435,197 @@ def test_a_real_error_reaches_its_words(rig, tmp_path):
     ended = rig.train(tmp_path / "two", train={"optimizer_type": "NoSuch"}, code=None)
     (error,) = ended.events("error")
     assert explain(Evidence(error=error["error"], message=error["message"], traceback=error["traceback"])).kind == "optimizer-unknown"  # fmt: skip
+
+
+# --- going on with something changed
+
+
+@pytest.fixture
+def home(tmp_path):
+    from launcher.paths import Paths
+
+    root = Path(__file__).resolve().parent.parent
+    return Paths(root=root, home=tmp_path, shipped=root)
+
+
+def plan_of(home, tmp_path, *settings, trainer="sd-scripts"):
+    from launcher.machine import Fact, Machine
+    from launcher.plan import Request, resolve
+
+    data = tmp_path / "aki style"
+    data.mkdir(exist_ok=True)
+    machine = Machine(
+        os="Linux", cores=2, ram_mib=16_000, free_ram_mib=9_000, gpus=(), gpu_note="none", has_bf16=Fact(value=True, reason="CPU"),
+    )  # fmt: skip
+    request = Request(
+        preset="style-8gb", trainer=trainer, data=data, model=tmp_path / "m.safetensors", name="x", settings=settings
+    )  # fmt: skip
+    return resolve(home, request, machine)
+
+
+def test_what_keeps_the_state_may_change(home, tmp_path):
+    from launcher.plan import continue_plan
+    from launcher.plan.changes import change_plan
+
+    plan = plan_of(home, tmp_path, "sample_every_n_steps=100", "sample_prompts=p.txt")
+    changed = change_plan(home, plan, ["launcher.offload_mib=800", "sample_every_n_steps=none", "sdpa=true"])
+    assert changed.options["launcher.offload_mib"].value == 800
+    assert "sample_every_n_steps" not in changed.options
+    assert any("offload_mib = 800" in note for note in changed.notes)
+    again = continue_plan(home, changed, parent="p", state=None)
+    assert "offload_mib=800" in again.argv
+    assert "sample_every_n_steps" not in again.train
+    assert change_plan(home, plan, []) is plan
+
+
+@pytest.mark.parametrize("word", ["network_dim=8", "resolution=768,768", "learning_rate=1e-5", "launcher.exact_resume=false", "fp8_base=false", "train_batch_size=2", "dataset.num_repeats=3", "seed=none"])  # fmt: skip
+def test_what_changes_the_training_may_not(home, tmp_path, word):
+    from launcher.errors import UsageError
+    from launcher.plan.changes import change_plan
+
+    with pytest.raises(UsageError) as caught:
+        change_plan(home, plan_of(home, tmp_path), [word])
+    assert "start a new run" in caught.value.fix
+    with pytest.raises(UsageError):
+        change_plan(home, plan_of(home, tmp_path), ["launcher.offload=3"])
+
+
+def failed_run(home, tmp_path, error, *settings, step=12, states=()):
+    from launcher.history import RunState, load_run, write_state
+    from launcher.paths import RunPaths
+    from launcher.plan import plan_to_json
+    from launcher.states import publish_state
+
+    run = RunPaths(folder=home.runs / "20261124-000000-x")
+    run.states.mkdir(parents=True)
+    run.plan.write_text(plan_to_json(plan_of(home, tmp_path, *settings)), encoding="utf-8")
+    for at in states:
+        aside = run.states / f".tmp-{at}"
+        aside.mkdir()
+        (aside / "train_state.json").write_text(json.dumps({"current_step": at, "current_epoch": 1}))
+        publish_state(aside, run.states, extra={})
+    event = {"v": 1, "t": 2.0, "type": "error", "phase": "train_loop", "step": step, **error}
+    run.events.write_text(json.dumps(event) + "\n", encoding="utf-8")
+    kept = {"error": error["error"], "message": error["message"][:60]}
+    write_state(
+        run,
+        RunState(
+            name="x",
+            preset="style-8gb",
+            trainer="sd-scripts",
+            created=1.0,
+            status=Status.FAILED,
+            step=step,
+            error=kept,
+        ),
+    )
+    return load_run(run.folder)
+
+
+OOM = {"error": "OutOfMemoryError", "message": by_name("quoted/oom-2-1").output.splitlines()[-1]}
+
+
+def test_ending_after_a_full_card_offers_less(home, tmp_path):
+    from launcher.ending import ending_of
+
+    ending = ending_of(home, failed_run(home, tmp_path, OOM, "network_alpha=4", states=(10,)))
+    assert ending.explanation.kind == "gpu-memory"
+    assert ending.survives == "The state of step 10 is whole; 2 steps after it are lost."
+    offers = {offer.key: offer for offer in ending.offers}
+    assert set(offers) == {"s", "n", "r"}
+    assert offers["s"].words[:2] == ("resume", "20261124-000000-x")
+    assert offers["s"].words[3].startswith("launcher.offload_mib=")
+    words = offers["n"].words
+    assert words[:4] == ("train", "style-8gb", "--trainer", "sd-scripts")
+    assert words[words.index("--data") + 1] == str(tmp_path / "aki style")
+    assert "network_dim=16" in words or "network_dim=8" in words
+    typed = [word for word in words if word.startswith("network_alpha")]
+    assert typed == ["network_alpha=2"], "the half of what was typed, and typed once"
+
+
+def test_the_offered_commands_are_understood(home, tmp_path):
+    """The words go through the launcher's own parser, and the new settings resolve."""
+    from launcher.cli import make_parser
+    from launcher.ending import ending_of
+
+    ending = ending_of(home, failed_run(home, tmp_path, OOM, states=(10,)))
+    for offer in ending.offers:
+        options = make_parser().parse_args(list(offer.words))
+        if offer.words[0] == "train":
+            plan_of(home, tmp_path, *options.settings)
+
+
+@pytest.mark.parametrize(
+    ("error", "key", "word"),
+    [
+        ({"error": "LossIsNaN", "message": "the loss is not a number", "unsound_from": 3}, "n", "learning_rate="),
+        ({"error": "RuntimeError", "message": "NaN detected in latents: a.png"}, None, ""),
+        ({"error": "RuntimeError", "message": "DataLoader worker (pid 3) is killed by signal: Killed."}, None, ""),
+        ({"error": "ValueError", "message": "bf16 mixed precision requires PyTorch >= 1.10 and a supported device."}, "n", "mixed_precision=fp16"),
+        ({"error": "AssertionError", "message": "resolution is required"}, None, ""),
+    ],
+)  # fmt: skip
+def test_ending_offers_what_helps_this_kind(home, tmp_path, error, key, word):
+    from launcher.ending import ending_of
+
+    ending = ending_of(home, failed_run(home, tmp_path, error))
+    keys = [offer.key for offer in ending.offers]
+    assert keys[-1] == "r"
+    assert "There is no state" in ending.survives
+    if key:
+        assert any(part.startswith(word) for part in ending.offers[0].words)
+        assert keys[0] == key
+
+
+def test_a_continued_run_offers_nothing(home, tmp_path):
+    from launcher.ending import ending_of
+
+    record = replace(failed_run(home, tmp_path, OOM), resumed_by="20261124-000001-x")
+    ending = ending_of(home, record)
+    assert ending.offers == ()
+    assert "Continued by" in ending.survives
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_end_screen_of_every_kind_fits_80_columns(home, kind, tmp_path):
+    from rich.console import Console
+
+    from launcher.ending import Ending
+    from launcher.history import RunRecord
+    from launcher.ui.end_view import end_note, offer_lines
+    from launcher.ui.palette import FULL
+
+    record = RunRecord(
+        id="x", folder=tmp_path, name="aki 訓練", preset="p", trainer="t", status=Status.FAILED, created=1.0, ended=2.0, step=3,
+        total_steps=9, last_state=None, error=None, parent=None, resumed_by=None,
+    )  # fmt: skip
+    ending = Ending(
+        explanation=explain_kind(kind.name, Evidence(error="E", message="m" * 500)), point=None, survives="The state of step 2 is whole.", offers=()
+    )  # fmt: skip
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    console.print(end_note(record, ending, FULL))
+    lines = console.export_text().rstrip().splitlines()
+    assert len(lines) <= 14, "with its keys it must fit 24 rows"
+    assert max(map(len, lines)) <= 80
+    assert len(offer_lines((), 80)) == 2
+
+
+def test_a_program_is_told_the_failure(home, tmp_path, capsys):
+    from launcher.cli import execute
+
+    failed_run(home, tmp_path, OOM)
+    execute(["runs", "--json"], home)
+    (run,) = json.loads(capsys.readouterr().out)
+    assert run["failure"]["kind"] == "gpu-memory"
+    assert run["failure"]["retry_can_succeed"] is True
+    assert "GiB" in run["failure"]["why"]
+
+
+def test_report_says_why(home, tmp_path):
+    from launcher.paths import RunPaths
+    from launcher.report import write_report
+
+    record = failed_run(home, tmp_path, OOM)
+    page = write_report(home, RunPaths(folder=record.folder)).read_text(encoding="utf-8")
+    assert "The graphics card&#39;s memory is full." in page
+    assert "Close what else uses the card" in page

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from launcher.events import Status
+from launcher.failures import explain_run
 from launcher.files import sha256_of
 from launcher.report import words
 from launcher.report.images import MIB, Picture, inside, load_picture, spread
@@ -87,6 +88,7 @@ class Page:
     parts: tuple[Part, ...]
     status: str
     status_kind: str
+    failure: Row | None
     facts: tuple[Row, ...]
     figures: tuple[Figure, ...]
     galleries: tuple[Gallery, ...]
@@ -97,6 +99,17 @@ class Page:
     machine: tuple[Row, ...]
     chain: tuple[Row, ...]
     written: str
+
+
+def failure(part: Part) -> Row | None:
+    """What made the run end, why, and what to do; None when nothing did."""
+    error = part.view.error
+    if error is None or part.view.status.is_live or part.view.status is Status.SUCCEEDED:
+        return None
+    found = explain_run(part.run, {"error": error.error, "message": error.message, "kind": error.kind})
+    if found is None:
+        return None
+    return Row(name=said(found.what), value=said(found.fix), source=found.kind, why=said(found.why))
 
 
 def facts(parts: Sequence[Part]) -> tuple[Row, ...]:

@@ -101,6 +101,7 @@ def gather(parts: tuple[content.Part, ...]) -> content.Page:
         parts=parts,
         status=status,
         status_kind=kind,
+        failure=content.failure(last),
         facts=content.facts(parts),
         figures=step_figures(views) + machine_figures(views),
         galleries=galleries,
