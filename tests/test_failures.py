@@ -629,3 +629,60 @@ def test_report_says_why(home, tmp_path):
     page = write_report(home, RunPaths(folder=record.folder)).read_text(encoding="utf-8")
     assert "The graphics card&#39;s memory is full." in page
     assert "Close what else uses the card" in page
+
+
+# --- who else is on the card
+
+
+class FakeNvml:
+    """The edge to the driver: processes of a card."""
+
+    NVMLError = OSError
+
+    def __init__(self, compute, graphics):
+        self.nvmlDeviceGetComputeRunningProcesses = lambda _handle: compute
+        self.nvmlDeviceGetGraphicsRunningProcesses = lambda _handle: graphics
+
+
+def test_others_on_the_card_are_named_and_we_are_not():
+    import subprocess
+    import sys
+    from types import SimpleNamespace
+
+    from launcher.process import ProcessId
+    from launcher.run.sampler import others_on_card
+
+    children = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2)]
+    try:
+        used = [SimpleNamespace(pid=child.pid, usedGpuMemory=300 << 20) for child in children]
+        gone = SimpleNamespace(pid=2**22 - 1, usedGpuMemory=1 << 20)
+        own = ProcessId.of(children[0].pid)
+        found = others_on_card(FakeNvml([*used, gone], [used[1]]), None, [own])
+        assert [other["mib"] for other in found] == [300], "counted once, though it computes and draws"
+        assert "python" in found[0]["name"]
+        hidden = [SimpleNamespace(pid=children[1].pid, usedGpuMemory=None)]
+        assert others_on_card(FakeNvml([], hidden), None, [own])[0]["mib"] is None
+    finally:
+        for child in children:
+            child.communicate(b"\n")
+
+
+def test_the_last_full_sample_names_them(home, tmp_path):
+    from launcher.paths import RunPaths
+
+    record = failed_run(home, tmp_path, OOM)
+    run = RunPaths(folder=record.folder)
+    line = {
+        "t": 1,
+        "gpus": [
+            {
+                "used_mib": 8000,
+                "others": [{"name": "chrome.exe", "mib": None}, {"name": "game.exe", "mib": 900}],
+            }
+        ],
+    }
+    run.gpu.write_text(
+        json.dumps(line) + '\n{"t":2,"gpus":[{"used_mib":100}]}\n{"torn "others"', encoding="utf-8"
+    )
+    assert evidence_of(run, record.error).others == ("chrome.exe", "game.exe")
+    assert "other programs (chrome.exe, game.exe) 1.2 GiB" in explain_run(run, record.error).why

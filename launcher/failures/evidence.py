@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 EVENTS_BYTES = 256 << 10  # an error is among the last events, its traceback has at most 8000 characters
 LOG_BYTES = 32 << 10
+SAMPLE_BYTES = 32 << 10
 
 
 def evidence_of(run: RunPaths, failure: Mapping[str, str] | None = None) -> Evidence:
@@ -34,6 +36,7 @@ def evidence_of(run: RunPaths, failure: Mapping[str, str] | None = None) -> Evid
         phase=_text(known.get("phase")),
         log=_tail(run.log, LOG_BYTES).decode("utf-8", "replace"),
         values=plan_values(run),
+        others=_others(run.gpu),
     )
 
 
@@ -56,6 +59,19 @@ def plan_values(run: RunPaths) -> dict[str, object]:
     if not isinstance(options, dict):
         return {}
     return {str(name): item.get("value") for name, item in options.items() if isinstance(item, dict)}
+
+
+def _others(samples: Path) -> tuple[str, ...]:
+    """Who else was on the card when it was last nearly full, the largest first; among the last minutes' samples."""
+    for line in reversed(_tail(samples, SAMPLE_BYTES).splitlines()):
+        if b'"others"' not in line:
+            continue
+        try:
+            gpus = json.loads(line)["gpus"]
+            return tuple(str(other["name"])[:40] for gpu in gpus for other in gpu.get("others", ()))[:3]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return ()
 
 
 def _last_error(path: Path) -> dict[str, Any]:

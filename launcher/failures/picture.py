@@ -93,7 +93,7 @@ def memory_words(evidence: Evidence) -> str:
     if evidence.phase in PHASES:
         parts.append(f"It happened {PHASES[evidence.phase]}.")
     if picture.asked is not None and picture.total is not None:
-        parts.append(f"{_said(picture.asked)} more were wanted; of {_said(picture.total)} this training held {_said(picture.own or picture.allocated)}{_held_by_others(picture)}.")  # fmt: skip
+        parts.append(f"{_said(picture.asked)} more were wanted; of {_said(picture.total)} this training held {_said(picture.own or picture.allocated)}{_held_by_others(picture, evidence.others)}.")  # fmt: skip
     if picture.gaps is not None and picture.asked is not None and picture.gaps > picture.asked:
         parts.append(f"{_said(picture.gaps)} of it were lost in gaps.")
     shares = holders(evidence.values)
@@ -102,9 +102,12 @@ def memory_words(evidence: Evidence) -> str:
     return " ".join(parts)
 
 
-def _held_by_others(picture: MemoryPicture) -> str:
+def _held_by_others(picture: MemoryPicture, names: tuple[str, ...]) -> str:
     """The desktop and the driver always hold some: said when it is worth closing something."""
-    return "" if picture.others is None or picture.others < 100 else f", other programs {_said(picture.others)}"  # fmt: skip
+    if picture.others is None or picture.others < 100:
+        return ""
+    who = f" ({', '.join(names)})" if names else ""
+    return f", other programs{who} {_said(picture.others)}"
 
 
 def _said(mib: float | None) -> str:

@@ -30,6 +30,7 @@ class Evidence:
     phase: str = ""
     exit_code: int | None = None
     values: Mapping[str, object] = field(default_factory=dict)  # the plan's options
+    others: tuple[str, ...] = ()  # programs that were on the card beside the training
 
     @property
     def told(self) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from launcher.process import ProcessId
 
 MIB = 1 << 20
+NEARLY_FULL = 0.85  # of the card: from there on it matters who else is on it
+MOST_OTHERS = 5
 # Bits of nvmlClocksThrottleReasons (nvml.h) that slow a card down; the others (idle, application clocks) are normal.
 THROTTLE = {
     0x0000000000000004: "power cap",
@@ -38,7 +40,7 @@ class Sampler:
         memory = psutil.virtual_memory()
         line = {
             "t": round(time.time(), 3),
-            "gpus": self._gpus(),
+            "gpus": self._gpus(roots),
             "ram_mib": _tree_rss_mib(roots),
             "ram_used_mib": round((memory.total - memory.available) / MIB),
             "ram_total_mib": round(memory.total / MIB),
@@ -50,14 +52,55 @@ class Sampler:
         except OSError:
             return  # disk full or folder gone: a sample is not worth a word
 
-    def _gpus(self) -> list[dict[str, Any]]:
+    def _gpus(self, roots: Sequence[ProcessId]) -> list[dict[str, Any]]:
         if self._nvml is None:
             return []
         count = _ask(self._nvml, self._nvml.nvmlDeviceGetCount) or 0
-        return [
-            _gpu(self._nvml, _ask(self._nvml, self._nvml.nvmlDeviceGetHandleByIndex, index))
-            for index in range(count)
-        ]
+        handles = [_ask(self._nvml, self._nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+        found = [_gpu(self._nvml, handle) for handle in handles]
+        for handle, gpu in zip(handles, found, strict=True):
+            if (gpu["used_mib"] or 0) >= NEARLY_FULL * (gpu["total_mib"] or float("inf")):
+                gpu["others"] = others_on_card(self._nvml, handle, roots)
+        return found
+
+
+def others_on_card(nvml: Any, handle: Any, roots: Sequence[ProcessId]) -> list[dict[str, Any]]:
+    """Programs that hold memory of a card beside the training: name and MiB (null where Windows keeps it secret)."""
+    import psutil
+
+    running = [
+        process
+        for ask in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
+        for process in _ask(nvml, getattr(nvml, ask), handle) or ()
+    ]
+    own = _family(roots)
+    found: dict[str, int | None] = {}
+    for pid, used in {
+        process.pid: process.usedGpuMemory for process in running if process.pid not in own
+    }.items():
+        try:
+            name = psutil.Process(pid).name()
+        except psutil.Error:
+            continue
+        mib = None if used is None else round(used / MIB)
+        found[name] = mib if mib is None or found.get(name) is None else (found[name] or 0) + mib
+    largest = sorted(found.items(), key=lambda item: -(item[1] or 0))[:MOST_OTHERS]
+    return [{"name": name, "mib": mib} for name, mib in largest]
+
+
+def _family(roots: Sequence[ProcessId]) -> set[int]:
+    """Process ids of the training: its roots and all below them."""
+    import psutil
+
+    pids: set[int] = set()
+    for root in roots:
+        pids.add(root.pid)
+        process = root.find()
+        try:
+            pids |= {child.pid for child in process.children(recursive=True)} if process else set()
+        except psutil.Error:
+            continue
+    return pids
 
 
 def _open_nvml() -> Any:
