@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def install(context: Context, moments: Moments) -> None:
     """Drop them before the U-Net is cast."""
     args = context.args
-    if args.cache_text_encoder_outputs and not samples(args):
+    if args.cache_text_encoder_outputs:
         moments.on_load.append(_stay_where_they_are)
     moments.before_cast.append(lambda models, _dtype: _drop(context, models))
 
@@ -27,7 +27,7 @@ def samples(args: Any) -> bool:
 
 
 def _stay_where_they_are(models: Models) -> None:
-    """After caching stock makes float32 copies in RAM, for sampling. Without sampling nobody reads them."""
+    """After caching stock makes float32 copies in RAM, for sampling. Nobody reads them here."""
     for encoder in models.text_encoders:
         encoder.to = _Stay(encoder.to)
 
@@ -49,13 +49,14 @@ class _Stay:
 def _drop(context: Context, models: Models) -> None:
     is_sampling = samples(context.args)
     if context.args.cache_text_encoder_outputs:
+        for encoder in models.text_encoders:
+            encoder.__dict__.pop("to", None)
         if is_sampling:
             again = prompts.loaded_again(context, models) if _can_load_again(context) else _refuse
             for encoder in models.text_encoders:
-                encoder.to("cpu", dtype=prompts.kept_type(context, models))
+                prompts.make_ready(context, models, encoder)
             prompts.remember(context, models, prompts.Memory(again))
         for encoder in models.text_encoders:
-            encoder.__dict__.pop("to", None)
             prompts.empty(encoder)
     if context.args.cache_latents and not is_sampling:
         models.vae.to("meta")

@@ -1,7 +1,7 @@
 """The sample prompts of a run, encoded once while the text encoders are still there.
 
 What stock computes at every sampling, from encoders that it keeps in RAM as float32 (3.3 GB), is computed here with the
-same functions on the same weights, and remembered by the tokens. A prompt that was not in the file then (it was edited
+same functions on the same weights, a layer at a time in float32, and remembered by the tokens. A prompt that was not in the file then (it was edited
 in mid-run) is encoded by encoders that are loaded for that moment.
 """
 
@@ -86,21 +86,43 @@ def loaded_again(context: Context, models: Models) -> Callable[[], list[Any]]:
             encoder1, encoder2, *_ = context.modules["library.sdxl_train_util"]._load_target_model(  # noqa: SLF001
                 context.args.pretrained_model_name_or_path, None, None, models.weight_dtype
             )
-        kept = kept_type(context, models)
-        return [encoder.to(models.weight_dtype).to(kept) for encoder in (encoder1, encoder2)]
+        return [make_ready(context, models, encoder) for encoder in (encoder1, encoder2)]
 
     return load
 
 
-def kept_type(context: Context, models: Models) -> Any:
-    """The type of the encoders when stock samples with cached outputs: float32, rounded to the training's type before.
+def make_ready(context: Context, models: Models, encoder: Any) -> Any:
+    """On the CPU, to compute what it computes when stock samples with cached outputs.
 
-    The fork keeps them in the training's type; with fp8 it could not encode at all, and gets what v0.10.1 has.
+    That is in float32, with weights that were rounded to the training's type for caching. The fork stays in the training's
+    type; with fp8 it could not encode at all, and does here what v0.10.1 does.
     """
-    import torch
+    encoder.to("cpu", models.weight_dtype)
+    if "library.strategy_sdxl" in context.modules or context.args.fp8_base:
+        _compute_in_float32(encoder)
+    return encoder
 
-    is_fork = "library.strategy_sdxl" not in context.modules
-    return models.weight_dtype if is_fork and not context.args.fp8_base else torch.float32
+
+def _compute_in_float32(encoder: Any) -> None:
+    """Widen the weights of a layer while it runs: the numbers of a float32 encoder, and half of its RAM."""
+    if hasattr(encoder, "text_projection"):
+        encoder.text_projection.float()  # the trainers look at its type
+    for layer in encoder.modules():
+        own = list(layer.parameters(recurse=False))
+        if own:
+            narrow = [weight.data for weight in own]
+            layer.register_forward_pre_hook(functools.partial(_widen, own))
+            layer.register_forward_hook(functools.partial(_narrow, own, narrow))
+
+
+def _widen(weights: list[Any], *_call: Any) -> None:
+    for weight in weights:
+        weight.data = weight.data.float()
+
+
+def _narrow(weights: list[Any], narrow: list[Any], *_call: Any) -> None:
+    for weight, data in zip(weights, narrow, strict=True):
+        weight.data = data
 
 
 def _stand_between(context: Context, memory: Memory, *, has_strategies: bool) -> None:
@@ -178,6 +200,9 @@ def is_emptied(encoder: Any) -> bool:
 
 def empty(encoder: Any) -> None:
     """Drop the weights; the module stays, for the code that asks for its type or puts it in training mode."""
+    for layer in encoder.modules():
+        layer._forward_pre_hooks.clear()  # noqa: SLF001  (`make_ready` hung the weights there)
+        layer._forward_hooks.clear()  # noqa: SLF001
     encoder.to("meta")
 
 
