@@ -227,9 +227,7 @@ def test_a_prompt_written_in_mid_run_is_encoded_as_if_it_had_been_there(rig, tmp
 @pytest.mark.slow
 def test_a_sample_that_fails_is_a_warning_and_changes_nothing(rig, tmp_path):
     good = rig.train(tmp_path / "good", switches=ALL_ON, train=train_with(rig, tmp_path / "good", PROMPTS))
-    bad = f"{PROMPTS}a river --w 64 --h 64 --s 2 --d 7 --ss no_such_sampler --n x\n".replace(
-        "--s 2 --d 7", "--s 0 --d 7"
-    )
+    bad = f"{PROMPTS}a river --w 64 --h 64 --s 2 --d 7 --cn no_such_file.png\n"
     ended = rig.train(tmp_path / "bad", switches=ALL_ON, train=train_with(rig, tmp_path / "bad", bad))
     assert ended.weights() == good.weights()
     assert any("Training goes on" in event["message"] for event in ended.events("warning"))

@@ -83,7 +83,7 @@ def loaded_again(context: Context, models: Models) -> Callable[[], list[Any]]:
 
         context.warn("The sample prompts were changed: the text encoders are loaded again for a moment.")
         with torch.random.fork_rng(devices=[]):  # the image's seed is set already
-            encoder1, encoder2, *_ = context.modules["library.sdxl_train_util"]._load_target_model(  # noqa: SLF001
+            _, encoder1, encoder2, *_ = context.modules["library.sdxl_train_util"]._load_target_model(  # noqa: SLF001
                 context.args.pretrained_model_name_or_path, None, None, models.weight_dtype
             )
         return [make_ready(context, models, encoder) for encoder in (encoder1, encoder2)]

@@ -4,6 +4,15 @@ A layer reads its input in strips of rows with one row more above and below, and
 variance from all strips, so the result is that of the whole picture up to the rounding of sums (tiles, by contrast, have
 their own statistics and borders). At any time two tensors of full resolution exist at most, a layer's input and its
 output; an input that nobody needs any more takes the output.
+
+SDXL's VAE at 1024x1024 on an H100, torch 2.11 (`python tests/benchmarks/bench_vae.py`, random weights), against stock in
+float32; cuDNN may use TF32, as it may by default, and without it the errors of the rows are 3.4e-6 and 3.7e-6:
+
+             encode: reserved MiB   ms   rms error    decode: reserved MiB   ms   rms error
+    stock            4632           74   -                    9062          126   -
+    rows             1906           72   1.0e-3               2180          137   9.9e-4
+    tiling           1538          108   2.0e-1               2128          248   3.6e-2
+    bfloat16         2574           56   1.6e-2               4224           92   1.8e-2
 """
 
 from __future__ import annotations
