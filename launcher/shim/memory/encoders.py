@@ -52,7 +52,7 @@ def _drop(context: Context, models: Models) -> None:
         for encoder in models.text_encoders:
             encoder.__dict__.pop("to", None)
         if is_sampling:
-            again = prompts.loaded_again(context, models) if _can_load_again(context) else _refuse
+            again = prompts.learner(context, models) if _can_load_again(context) else _refuse
             for encoder in models.text_encoders:
                 prompts.make_ready(context, models, encoder)
             prompts.remember(context, models, prompts.Memory(again))
@@ -67,7 +67,7 @@ def _can_load_again(context: Context) -> bool:
     return bool(context.switches["lean_load"]) and load.obstacle(context.args) is None
 
 
-def _refuse() -> list[Any]:
+def _refuse() -> None:
     raise LookupError(
         "A sample prompt was changed during the run, and the text encoders are not in memory any more. "
         "Pause and resume the run to sample with the new prompts."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class Memory:
     """Outputs of the text encoders by what went in. Stands between the pipeline and the encoders."""
 
-    def __init__(self, reload: Callable[[], list[Any]]) -> None:
-        self._reload = reload
+    def __init__(self, learn_again: Callable[[], None]) -> None:
+        self._learn_again = learn_again
         self._known: dict[tuple[object, ...], tuple[Any, ...]] = {}
 
     def learn(self, key: tuple[object, ...], outputs: Any) -> Any:
@@ -35,29 +36,36 @@ class Memory:
         self._known[key] = tuple(_on_cpu(output) for output in outputs)
         return outputs
 
-    def recall(self, key: tuple[object, ...], encode: Callable[[list[Any]], Any]) -> Any:
-        """Copies of what was kept (the pipeline weights them in place); else encode with encoders loaded for it."""
+    def recall(self, key: tuple[object, ...]) -> tuple[Any, ...]:
+        """Copies of what was kept (the pipeline weights them in place)."""
         if key not in self._known:
-            self.learn(key, encode(self._reload()))
-            release()
+            self._learn_again()
+        if key not in self._known:
+            raise LookupError("the prompt is not in the prompt file any more")
         return tuple(None if output is None else output.clone() for output in self._known[key])
 
 
 def remember(context: Context, models: Models, memory: Memory) -> None:
     """Encode every prompt of the file, positive and negative, as the trainer's pipeline would."""
+    _stand_between(context, memory)
+    ask_all(context, models)
+
+
+def ask_all(context: Context, models: Models) -> None:
+    """Let the trainer's functions encode what is in the file now."""
     import torch
 
-    args, modules = context.args, context.modules
-    pairs = [
-        (prompt.get("prompt", ""), prompt.get("negative_prompt"), prompt.get("scale", 7.5) > 1.0)
-        for prompt in read_prompts(Path(args.sample_prompts), modules["library.train_util"])
-    ]
-    has_strategies = "library.strategy_sdxl" in modules
-    ask = _ask_strategies if has_strategies else _ask_pipeline
+    prompts = read_prompts(Path(context.args.sample_prompts), context.modules["library.train_util"])
+    ask = _ask_strategies if _has_strategies(context) else _ask_pipeline
     with torch.no_grad(), models.accelerator.autocast():
-        _stand_between(context, memory, has_strategies=has_strategies)
-        for prompt, negative, is_guided in pairs:
-            ask(context, models, prompt, negative if is_guided else None, is_guided=is_guided)
+        for prompt in prompts:
+            is_guided = prompt.get("scale", 7.5) > 1.0  # as the pipeline decides it, by its own default
+            ask(context, models, prompt.get("prompt", ""), prompt.get("negative_prompt"), is_guided=is_guided)
+
+
+def _has_strategies(context: Context) -> bool:
+    """Since v0.9 encoding is an object's; in the fork it is a function."""
+    return "library.strategy_sdxl" in context.modules
 
 
 def read_prompts(path: Path, train_util: Any) -> Iterator[dict[str, Any]]:
@@ -75,20 +83,23 @@ def read_prompts(path: Path, train_util: Any) -> Iterator[dict[str, Any]]:
         yield train_util.line_to_prompt_dict(prompt) if isinstance(prompt, str) else prompt
 
 
-def loaded_again(context: Context, models: Models) -> Callable[[], list[Any]]:
-    """A function that loads the text encoders with the weights they had: rounded to the training's type."""
+def learner(context: Context, models: Models) -> Callable[[], None]:
+    """What learns a changed file: loads the text encoders with the weights they had, for that moment."""
 
-    def load() -> list[Any]:
+    def learn_again() -> None:
         import torch
 
         context.warn("The sample prompts were changed: the text encoders are loaded again for a moment.")
         with torch.random.fork_rng(devices=[]):  # the image's seed is set already
-            _, encoder1, encoder2, *_ = context.modules["library.sdxl_train_util"]._load_target_model(  # noqa: SLF001
+            _, *encoders = context.modules["library.sdxl_train_util"]._load_target_model(  # noqa: SLF001
                 context.args.pretrained_model_name_or_path, None, None, models.weight_dtype
-            )
-        return [make_ready(context, models, encoder) for encoder in (encoder1, encoder2)]
+            )[:3]
+        encoders = [make_ready(context, models, encoder) for encoder in encoders]
+        ask_all(context, replace(models, text_encoders=encoders))
+        del encoders
+        release()
 
-    return load
+    return learn_again
 
 
 def make_ready(context: Context, models: Models, encoder: Any) -> Any:
@@ -98,7 +109,7 @@ def make_ready(context: Context, models: Models, encoder: Any) -> Any:
     type; with fp8 it could not encode at all, and does here what v0.10.1 does.
     """
     encoder.to("cpu", models.weight_dtype)
-    if "library.strategy_sdxl" in context.modules or context.args.fp8_base:
+    if _has_strategies(context) or context.args.fp8_base:
         _compute_in_float32(encoder)
     return encoder
 
@@ -125,9 +136,9 @@ def _narrow(weights: list[Any], narrow: list[Any], *_call: Any) -> None:
         weight.data = data
 
 
-def _stand_between(context: Context, memory: Memory, *, has_strategies: bool) -> None:
+def _stand_between(context: Context, memory: Memory) -> None:
     """Every call of the trainer's encoding function: learn while there are weights, recall afterwards."""
-    if has_strategies:
+    if _has_strategies(context):
         owner: Any = context.modules["library.strategy_sdxl"].SdxlTextEncodingStrategy
         original = owner.encode_tokens_with_weights
 
@@ -137,9 +148,7 @@ def _stand_between(context: Context, memory: Memory, *, has_strategies: bool) ->
         ) -> Any:
             key = (*map(_bytes, tokens), *map(_bytes, weights))
             if is_emptied(models[0]):
-                return list(
-                    memory.recall(key, lambda again: original(strategy, tokenizing, again, tokens, weights))
-                )
+                return list(memory.recall(key))
             return memory.learn(key, original(strategy, tokenizing, models, tokens, weights))
 
         owner.encode_tokens_with_weights = encode_tokens_with_weights
@@ -152,10 +161,7 @@ def _stand_between(context: Context, memory: Memory, *, has_strategies: bool) ->
         key = (is_second, _bytes(input_ids))
         if not is_emptied(encoder):
             return memory.learn(key, original(encoder, input_ids, is_second, eos, device))
-        outputs = memory.recall(
-            key, lambda again: original(again[int(is_second)], input_ids, is_second, eos, "cpu")
-        )
-        return tuple(None if output is None else output.to(device) for output in outputs)
+        return tuple(None if output is None else output.to(device) for output in memory.recall(key))
 
     owner.get_hidden_states = get_hidden_states
 
