@@ -178,6 +178,28 @@ def test_one_wrong_option(paths, line, what, fix):
         (f"{HEAD}[dataset]\nnum_repeat = 3\n", 4, "not a key of [dataset]", "perhaps you meant num_repeats"),
         (f"{HEAD}[dataset]\nnum_repeats = 0\n", 4, "at least 1", "num_repeats = 1"),
         (f"{HEAD}[dataset]\nsdpa = true\n", 4, "not a key of [dataset]", "[options]"),
+        (
+            f"{HEAD}[launcher]\nlean_lode = true\n",
+            4,
+            "not a key of [launcher]",
+            "perhaps you meant lean_load",
+        ),
+        (f"{HEAD}[launcher]\nlean_load = 1\n", 4, "lean_load needs true or false", "lean_load = true"),
+        (f"{HEAD}[launcher]\nvae_encode = 'tiles'\n", 4, 'vae_encode cannot be "tiles"', "rows"),
+        (f"{HEAD}[launcher]\noffload_mib = -1\n", 4, "cannot be negative", "0 or more"),
+        (f"{HEAD}[launcher]\nsdpa = true\n", 4, "not a key of [launcher]", "[options]"),
+        (f"{HEAD}[launcher]\nnum_repeats = 1\n", 4, "not a key of [launcher]", "[dataset]"),
+        (f"{HEAD}[options]\nlean_load = true\n", 4, "lean_load belongs to the launcher", "[launcher]"),
+        (f"lean_load = true\n{HEAD}", 1, "stands outside of every table", "[launcher]"),
+        (f"launcher = 3\n{HEAD}", 1, "launcher is a table", "[launcher]"),
+        (f"{HEAD}proposed = 1\n", 3, "proposed needs true or false", "proposed = true"),
+        (f"{HEAD}peak_mib = 0.5\n", 3, "peak_mib needs a whole number", "peak_mib = 5000"),
+        (
+            f"{HEAD}trainer = 'sd-scripts-fp8'\n[options]\nloss_type = 'huber'\n",
+            5,
+            "sd-scripts-fp8 does not know loss_type",
+            "remove loss_type",
+        ),
     ],
 )
 def test_one_wrong_line_elsewhere(paths, text, line, what, fix):
@@ -459,6 +481,33 @@ def test_impossible_combination_in_a_preset_names_its_line(paths):
     line, what, _ = only_problem(paths, f"{HEAD}extends = 'sdxl-fp8'\n[options]\nshuffle_caption = true\n")
     assert line == 5
     assert "shuffle_caption" in what
+
+
+def test_switches_are_inherited_one_by_one(paths):
+    write(paths.user_presets, f"{HEAD}[launcher]\nkeep_states = 5\noffload_mib = 100\n", "parent.toml")
+    write(
+        paths.user_presets, f"{HEAD}extends = 'parent'\n[launcher]\noffload_mib = 200 # more\n", "child.toml"
+    )
+    switches = load_preset(paths, "child").switches
+    assert {name: setting.value for name, setting in switches.items()} == {
+        "keep_states": 5,
+        "offload_mib": 200,
+    }
+    assert switches["offload_mib"].why == "more"
+
+
+def test_advice_on_captions_is_inherited(paths):
+    child = write(paths.home / "files", f"{HEAD}extends = 'style-8gb'\n")
+    assert "no trigger word" in load_preset(paths, child).captions
+    assert "made-up name" in load_preset(paths, "character-8gb").captions
+    assert load_preset(paths, "demo").captions == ""
+
+
+def test_measured_numbers_are_not_inherited(paths):
+    child = write(paths.home / "files", f"{HEAD}extends = 'style-8gb'\n[options]\nnetwork_dim = 64\n")
+    preset = load_preset(paths, child)
+    assert load_preset(paths, "style-8gb").peak_mib
+    assert (preset.measured, preset.peak_mib, preset.is_proposed) == ("", None, False)
 
 
 def test_misspelled_option_is_not_reported_as_missing_too(paths):

@@ -58,9 +58,11 @@ def validate(paths: Paths, options: argparse.Namespace) -> int:
 
     preset = load_preset(paths, str(Path(options.file)))
     if options.json:
-        console.write_json({"valid": True, "name": preset.name})
+        warnings = [{"what": p.what, "where": p.where, "fix": p.fix} for p in preset.warnings]
+        console.write_json({"valid": True, "name": preset.name, "warnings": warnings})
     else:
         console.out(f"{options.file} is valid: {preset.title}")
+        console.show_problems(preset.warnings)
     return 0
 
 
@@ -75,6 +77,7 @@ def preset_json(preset: Preset | BrokenPreset) -> dict[str, object]:
         "name": preset.name,
         "title": preset.title,
         "purpose": preset.purpose,
+        "captions": preset.captions,
         "min_vram_gib": preset.min_vram_gib,
         "peak_mib": preset.peak_mib,
         "measured": preset.measured,

@@ -84,6 +84,8 @@ def make_env(
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the same numbers as the driver's, whose memory figures are shown
         "LAUNCHER_CACHE_DIR": str(cache_folder(paths, data)),
         **({"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {}),
+        # torch for Windows is built without libuv, and its processes would not find each other (kohya_ss#3096)
+        **({"USE_LIBUV": "0"} if len(gpus) > 1 else {}),
         **({ALLOCATOR_VARIABLE: allocator} if allocator else {}),
         **dict.fromkeys(REMOVED),
     }

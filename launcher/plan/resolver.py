@@ -63,7 +63,7 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     options, notes = decide_options(paths, layers, found, trainer, machine, on_cpu=device.value == CPU)
     notes = [
         *trainer_notes(trainer, trainer_setting, options, model, machine), *cards_notes(cards, options),
-        *notes, *data_notes(found, options),
+        *notes, *data_notes(found, options), *([f"Captions: {preset.captions}"] if preset.captions else []),
     ]  # fmt: skip
     facts = _facts(machine, trainer_setting, device)
     if cards:

@@ -6,7 +6,7 @@ from launcher.paths import COMMAND
 
 _RESUME = f"leave it out: `{COMMAND} resume` continues from the newest good state with the right step"
 _UPLOAD = "leave it out and publish the finished LoRA yourself: training runs offline"
-_ONE_GPU = "leave it out: the launcher starts one process on one card"
+_ONE_GPU = "leave it out: `--gpus 0,1` trains on several cards, each with the whole model"
 _NAMES = "leave it out: `--name` names the run and its files"
 _DATA = "leave it out: `--data` names the folder with images and captions"
 _REPORT = "leave it out: every run has live curves and a report; log_with adds TensorBoard or wandb"

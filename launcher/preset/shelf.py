@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from launcher.paths import Paths
     from launcher.preset.records import Setting
 
-TEXTS = ("title", "purpose", "extends", "trainer", "measured")
+TEXTS = ("title", "purpose", "captions", "extends", "trainer", "measured")
 KEYS = (*TEXTS, "min_vram_gib", "peak_mib", "base", "proposed")
 LINE = re.compile(r":(\d+)(?: \(|$)")
 MAX_CHAIN = 16  # files that extend each other; more is a mistake
@@ -108,6 +108,7 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
         name=name,
         title=chain[0].header["title"],
         purpose=chain[0].header.get("purpose", ""),
+        captions=_inherited(chain, "captions") or "",
         min_vram_gib=_inherited(chain, "min_vram_gib"),
         trainer=trainer,
         # Numbers belong to these very options: a child that changes one has none.

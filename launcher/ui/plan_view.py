@@ -192,6 +192,8 @@ def preset_view(preset: Preset, glyphs: Glyphs) -> RenderableType:
     ]
     if preset.purpose:
         parts.append(inset(lines_of(preset.purpose)))
+    if getattr(preset, "captions", ""):
+        parts.append(inset(Text.assemble(("captions  ", "muted"), lines_of(preset.captions))))
     chain = f" {glyphs.arrow} ".join(clean(path.name) for path in preset.chain)
     parts += [
         inset(Text(chain, style="muted")),
