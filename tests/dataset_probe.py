@@ -36,7 +36,7 @@ class Upstream:
         self.modules |= {
             name: importlib.import_module(name) for name in (*names, *(() if self.is_fork else STRATEGIES))
         }
-        self.text_encoders = None
+        self.made = {}
 
     def args(self, words=()):
         parser = self.script.setup_parser()
@@ -59,7 +59,7 @@ class Upstream:
         if self.is_fork:
             from library import sdxl_train_util
 
-            self.tokens = sdxl_train_util.load_tokenizers(args)
+            self.tokens = self.once("tokens", lambda: sdxl_train_util.load_tokenizers(args))
             blueprint = generator.generate(config, args, tokenizer=self.tokens)
             return self.config_util.generate_dataset_group_by_blueprint(blueprint.dataset_group)
         self.set_strategies(args)
@@ -70,7 +70,10 @@ class Upstream:
         base, sdxl = self.modules["library.strategy_base"], self.modules["library.strategy_sdxl"]
         trainer = self.script.SdxlNetworkTrainer()
         made = {
-            base.TokenizeStrategy: sdxl.SdxlTokenizeStrategy(args.max_token_length, args.tokenizer_cache_dir),
+            base.TokenizeStrategy: self.once(
+                ("tokens", args.max_token_length),
+                lambda: sdxl.SdxlTokenizeStrategy(args.max_token_length, args.tokenizer_cache_dir),
+            ),
             base.LatentsCachingStrategy: trainer.get_latents_caching_strategy(args),
             base.TextEncodingStrategy: sdxl.SdxlTextEncodingStrategy(),
             base.TextEncoderOutputsCachingStrategy: trainer.get_text_encoder_outputs_caching_strategy(args),
@@ -78,8 +81,18 @@ class Upstream:
         for kind, strategy in made.items():
             kind._strategy = strategy
 
+    def once(self, key, make):
+        """What takes seconds to load is loaded once."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
     def encoders(self, seed):
         """Two tiny text encoders of the right classes."""
+        return self.once(("encoders", seed), lambda: self.make_encoders(seed))
+
+    @staticmethod
+    def make_encoders(seed):
         import torch
         from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -293,6 +306,7 @@ def main():
         "length": do_length,
         "cache": do_cache,
         "edit": do_edit,
+        "list": do_list,
     }
     answers = [doing[task["do"]](upstream, task) for task in tasks]
     json.dump(answers, answer_to)

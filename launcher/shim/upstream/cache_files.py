@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
-from launcher.files import read_json, replace, sync_folder, write_json
+from launcher.files import read_json, replace, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +82,9 @@ class CacheFiles:
     def write(self, wanted: Wanted, save: Callable[[str], Any]) -> None:
         """`save` gets a path that ends in .npz; the file appears under its name when it is whole.
 
+        Not flushed to the disk each time, which would cost more than encoding does: what a power cut leaves damaged is
+        found by its checksums at the next start, and made again.
+
         Raises:
             OSError: the disk is full, or the folder may not be written.
         """
@@ -89,15 +92,12 @@ class CacheFiles:
         aside = wanted.path.with_name(f".{wanted.name[:-4]}.{os.getpid()}.tmp.npz")
         try:
             save(str(aside))
-            with aside.open("rb+") as stream:
-                os.fsync(stream.fileno())
             if wanted.is_beside:
                 self._forget(wanted.path)
             replace(aside, wanted.path)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-        sync_folder(wanted.path.parent)
         if wanted.is_beside:
             self._remember(wanted)
 
