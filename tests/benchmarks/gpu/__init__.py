@@ -6,7 +6,7 @@
 - `watch`      starts a command and samples its memory from outside
 - `hook/`      what measures inside the training process; on its PYTHONPATH, never part of the product
 - `results`    one record for each run, read from what `watch` and `hook` wrote; ratios of alternating runs
+- `prints`     hashes of what a run made
 - `table`      the record as markdown
 - `lora`       a LoRA file read by diffusers' own loader; run with the trainer's Python
-- `latents`    how far two caches of latents are apart
 """

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 STOCK, LAUNCHER = "stock", "launcher"
+FORK = "sd-scripts-fp8"
 # What a card has, less what CUDA itself takes there (about 770 MiB on an H200, shared/facts/gpu.md; a consumer card
 # takes less, its display more).
 CAP_GIB = {24: 23.25, 16: 15.25, 12: 11.25, 8: 7.25, 6: 5.25, 4: 3.25}
@@ -50,15 +51,18 @@ CASES = {
         _case("launcher", "style-8gb"),
         _case("stock-8", "style-8gb", way=STOCK, card_gib=8, is_sampling=True),
         _case("style-8gb", "style-8gb", card_gib=8, is_sampling=True, is_whole=True),
-        _case("style-6gb", "style-6gb", card_gib=6, is_sampling=True),
-        _case("style-4gb", "style-4gb", card_gib=4),
         _case("style-8gb-te", "style-8gb-te", card_gib=8, is_sampling=True),
-        _case("style-12gb", "style-12gb", card_gib=12, is_sampling=True),
-        _case("style-16gb", "style-16gb", card_gib=16, is_sampling=True),
-        _case("quick-768", "quick-768", card_gib=8, side=768),
-        _case("style-fp16", "style-fp16", card_gib=8, is_sampling=True),
-        _case("fork", "style-8gb-fork", card_gib=8, is_sampling=True, trainer="sd-scripts-fp8"),
-        _case("fork-stock", "style-8gb-fork", way=STOCK, trainer="sd-scripts-fp8"),
+        _case("character-8gb", "character-8gb", card_gib=8, is_sampling=True),
+        _case("concept-8gb", "concept-8gb", card_gib=8, is_sampling=True),
+        _case("quick-768", "quick-768", card_gib=8, is_sampling=True),
+        _case("turing-8gb", "turing-8gb", card_gib=8, is_sampling=True),
+        _case("sdxl-4gb", "sdxl-4gb", card_gib=4),
+        _case("sdxl-6gb", "sdxl-6gb", card_gib=6, is_sampling=True),
+        _case("sdxl-12gb", "sdxl-12gb", card_gib=12, is_sampling=True),
+        _case("sdxl-16gb", "sdxl-16gb", card_gib=16, is_sampling=True),
+        _case("sdxl-24gb", "sdxl-24gb", card_gib=24, is_sampling=True),
+        _case("fork-style-8gb", "fork-style-8gb", card_gib=8, is_sampling=True, trainer=FORK),
+        _case("fork-stock", "fork-style-8gb", way=STOCK, trainer=FORK),
     )
 }
 RING = ("stock", "shim", "launcher")
@@ -97,7 +101,7 @@ def short_settings(case, prompts, *, is_small):
     if case.is_sampling:
         words += [
             f"sample_prompts={prompts.as_posix()}",
-            f"sample_every_n_steps={max(case.steps // 2 - 1, 1)}",
+            f"sample_every_n_steps={case.steps // 2 + 1}",
         ]
     if is_small:  # fp8 computes on no processor, and the model is a two-hundredth
         words += ["resolution=128,128", "min_bucket_reso=64", "max_bucket_reso=256", "network_dim=4",

@@ -39,7 +39,9 @@ def main():
     if options.small:
         shrink()
     began = time.perf_counter()
-    write(options.file, options.device)
+    aside = options.file.with_name(f"aside-{options.file.name}")  # who waits for the file wants all of it
+    write(aside, options.device)
+    aside.replace(options.file)
     print(f"{options.file.stat().st_size / 1e9:.3f} GB in {time.perf_counter() - began:.1f} s")
 
 

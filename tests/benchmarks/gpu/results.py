@@ -39,6 +39,9 @@ class Result:
     warnings: list = field(default_factory=list)
     error: str = ""
     lora: str = ""
+    told: list = field(default_factory=list)  # phases as the shim told them
+    losses: list = field(default_factory=list)  # of the launcher's way, from its events
+    prints: dict = field(default_factory=dict)  # hashes of the LoRA's tensors and of each sample's pixels
     notes: list = field(default_factory=list)
 
     def peak(self, what, names=None):
@@ -58,8 +61,8 @@ class Result:
         return asdict(self)
 
 
-def read_result(case, watched, marks, *, warnings=(), error="", lora="", notes=()):
-    """The record of one run. Without marks (the training never began) it has only the exit code."""
+def read_result(case, watched, marks, **more):
+    """The record of one run. Without marks (the training never began) it has only the exit code. `more`: further fields."""
     steps = [mark for mark in marks if mark["kind"] == "step"]
     ends = [mark for mark in marks if mark["kind"] == "phase"]
     kernels = next((mark for mark in marks if mark["kind"] == "kernels"), {})
@@ -72,7 +75,7 @@ def read_result(case, watched, marks, *, warnings=(), error="", lora="", notes=(
         retries=max((mark.get("retries", 0) for mark in ends), default=0),
         ooms=max((mark.get("ooms", 0) for mark in ends), default=0),
         mapped=round(max((sample.mapped for sample in watched.samples), default=0.0)),
-        warnings=list(warnings), error=error, lora=lora, notes=list(notes),
+        **more,
     )  # fmt: skip
 
 

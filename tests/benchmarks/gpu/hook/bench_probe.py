@@ -3,6 +3,7 @@
 BENCH_MARKS=FILE      where to write, one JSON line for each mark
 BENCH_CAP_MIB=N       torch's allocator gets no more (as on a smaller card)
 BENCH_PROFILE=A,N     kernels of N steps are counted, from behind step A on
+BENCH_WAIT=FILE       nothing is loaded before this file is there
 BENCH_RING=...        takes turns with other processes (bench_ring)
 BENCH_SMALL=1         shrinks the model (tests/real/shrink), for a try without a card
 
@@ -21,6 +22,7 @@ from pathlib import Path
 import bench_after
 
 MIB = 1 << 20
+PATIENCE_S = 300.0
 
 
 class Probe:
@@ -110,6 +112,15 @@ def set_cap(module, cap_mib):
     module.cuda.set_per_process_memory_fraction(min(1.0, cap_mib * MIB / total), 0)
 
 
+def wait_for(file):
+    """The checkpoint may still be written while the trainer imports its packages."""
+    deadline = time.monotonic() + PATIENCE_S
+    while file and not os.path.exists(file):  # noqa: PTH110  (in a loop, in somebody else's process)
+        if time.monotonic() > deadline:
+            raise TimeoutError(file)
+        time.sleep(0.05)
+
+
 def train_util(module):
     around(module.DatasetGroup, "new_cache_latents", "cache latents")
     around(module.DatasetGroup, "new_cache_text_encoder_outputs", "cache text", after="prepare")
@@ -120,6 +131,7 @@ def train_util(module):
 
     def prepared(*args, **more):
         result = prepare(*args, **more)
+        wait_for(os.environ.get("BENCH_WAIT"))
         PROBE.mark("load")
         return result
 

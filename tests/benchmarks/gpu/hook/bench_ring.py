@@ -7,6 +7,7 @@ behind every BLOCK steps it hands the turn (the file FOLDER/turn) to the next on
 
 import atexit
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -31,12 +32,16 @@ class Ring:
             return False
         if step == self._warmup:
             (self._folder / f"ready-{self._place}").touch()
-            self._until(lambda: all(self._is_there(place) for place in range(self._size)))
+            self._until(self._is_begun)
         else:
             self._pass_on()
         self._until(lambda: self._turn() == self._place)
         self._probe.write("turn", step=step)
         return True
+
+    def _is_begun(self):
+        """All have loaded, and whoever started them lets them go."""
+        return (self._folder / "go").exists() and all(self._is_there(place) for place in range(self._size))
 
     def _is_there(self, place):
         return (self._folder / f"ready-{place}").exists() or self._is_gone(place)
@@ -54,9 +59,8 @@ class Ring:
         return turn
 
     def _pass_on(self):
-        import torch
-
-        if torch.cuda.is_available():
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
             torch.cuda.synchronize()
         aside = self._folder / f"turn-{self._place}"
         aside.write_text(str((self._place + 1) % self._size))
