@@ -558,8 +558,9 @@ def test_a_resume_says_skip_only_where_the_trainer_knows_it(paths, data):
 
 def test_words_are_checked_by_the_table_of_the_trainer_in_use(paths, data):
     plan_for(paths, data, "loss_type=huber", trainer="sd-scripts")
-    with pytest.raises(UsageError, match="loss_type is not an option"):
+    with pytest.raises(UsageError, match="loss_type is not an option of the trainer in use") as caught:
         plan_for(paths, data, "loss_type=huber", trainer="sd-scripts-fp8")
+    assert "--trainer sd-scripts" in caught.value.fix
     with pytest.raises(UsageError, match="lr_warmup_steps needs a whole number"):
         plan_for(paths, data, "lr_warmup_steps=0.1", trainer="sd-scripts-fp8")
     with pytest.raises(UsageError, match="text_encoder_lr needs a number"):

@@ -2,18 +2,22 @@
 
 import json
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from launcher.errors import InputError, Severity, UsageError
+from launcher.paths import Paths
 from launcher.preset import (
     BrokenPreset,
     Preset,
     Setting,
     check_combinations,
+    fit_options,
     lay_over,
     list_presets,
     load_preset,
@@ -23,13 +27,15 @@ from launcher.preset import (
 )
 from launcher.preset.lines import find_lines
 from launcher.preset.owned import INSTEAD, MEANT
-from launcher.trainers import load_options
+from launcher.preset.schema import OPTIMIZERS, SCHEDULERS, WrongValueError, check_value
+from launcher.trainers import TRAINERS, load_options, load_trainer
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+ROOT = Path(__file__).resolve().parent.parent
 HEAD = '[preset]\ntitle = "Test"\n'
 
 
@@ -508,6 +514,43 @@ def test_measured_numbers_are_not_inherited(paths):
     preset = load_preset(paths, child)
     assert load_preset(paths, "style-8gb").peak_mib
     assert (preset.measured, preset.peak_mib, preset.is_proposed) == ("", None, False)
+
+
+OPTIONS = load_options(Paths(root=ROOT, home=ROOT, shipped=ROOT))
+VALUES = {
+    "flag": st.booleans(), "int": st.integers(-5, 3000), "float": st.floats(-1, 5000) | st.integers(-1, 9), "path": st.text(max_size=9),
+    "int_or_float": st.integers(0, 900) | st.floats(0, 1), "str": st.text(max_size=20) | st.sampled_from(["a=1", "block_dims=1,2", "=", "x=y=z"]),
+}  # fmt: skip
+
+
+@st.composite
+def valid_options(draw):
+    """Any options that are right one by one."""
+    found = {}
+    for name in draw(st.lists(st.sampled_from(sorted(OPTIONS)), max_size=25)):
+        option = OPTIONS[name]
+        kind = (
+            st.sampled_from(option.choices)
+            if option.choices and option.type == "str"
+            else VALUES[option.type]
+        )
+        if name in {"optimizer_type", "lr_scheduler"}:
+            kind = st.sampled_from(OPTIMIZERS if name == "optimizer_type" else SCHEDULERS)
+        value = draw(st.lists(kind, max_size=3) if option.many else kind)
+        with suppress(WrongValueError):
+            found[name] = Setting(value=check_value(option, value), source="here:1")
+    return found
+
+
+@given(valid_options(), st.sampled_from(sorted(TRAINERS)))
+@settings(deadline=None, max_examples=200)
+def test_rules_and_fitting_have_a_sentence_and_a_remedy_for_whatever_there_is(options, trainer):
+    paths = Paths(root=ROOT, home=ROOT, shipped=ROOT)
+    fitted = fit_options(paths, options, trainer, load_trainer(paths, trainer).options)
+    assert set(fitted.options) <= set(load_trainer(paths, trainer).options)
+    for problem in [*fitted.problems, *check_combinations(fitted.options, trainer=trainer)]:
+        assert problem.what
+        assert problem.fix
 
 
 def test_misspelled_option_is_not_reported_as_missing_too(paths):

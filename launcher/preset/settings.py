@@ -24,7 +24,7 @@ from launcher.preset.tables import (
     table_of,
 )
 from launcher.preset.text import read_document
-from launcher.trainers import load_options
+from launcher.trainers import FULL_TRAINER, load_options
 from launcher.trainers.switches import SWITCHES
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def settings_from_words(
     Raises:
         UsageError: an unknown key or an unfitting value; all of them are named.
     """
-    layer = _Layer(table if table is not None else load_options(paths))
+    layer = _Layer(paths, table)
     for word in words:
         name, equals, text = word.partition("=")
         name = name.strip().lstrip("-").replace("-", "_")
@@ -135,7 +135,7 @@ def settings_from_answers(
     Raises:
         UsageError: an unknown key or an unfitting value.
     """
-    layer = _Layer(table if table is not None else load_options(paths))
+    layer = _Layer(paths, table)
     for name, value in answers.items():
         with layer.gathering(f"answer {name}"):
             option, place = layer.target(name)
@@ -151,7 +151,7 @@ def check_options(
     Raises:
         InputError: one is not, or its value does not fit.
     """
-    layer = _Layer(table if table is not None else load_options(paths))
+    layer = _Layer(paths, table)
     for name, setting in options.items():
         try:
             option, _ = layer.target(name)
@@ -163,8 +163,9 @@ def check_options(
 class _Layer:
     """A layer of settings as it grows, word by word."""
 
-    def __init__(self, table: Mapping[str, Option]) -> None:
-        self.table = table
+    def __init__(self, paths: Paths, table: Mapping[str, Option] | None) -> None:
+        self.known = load_options(paths)
+        self.table = self.known if table is None else table
         self.options: dict[str, Setting] = {}
         self.dataset: dict[str, Setting] = {}
         self.switches: dict[str, Setting] = {}
@@ -200,6 +201,11 @@ class _Layer:
         home = home_of(name, self.table)
         if home in OWNERS:
             raise WrongValueError(f"{name} belongs to the {OWNERS[home]}", f"write --set {home}.{name}=…")
+        if name in self.known and name not in self.table:
+            raise WrongValueError(
+                f"{name} is not an option of the trainer in use",
+                f"remove it, or train with --trainer {FULL_TRAINER}",
+            )
         refused = refuse_name(name, self.table)
         if refused:
             raise WrongValueError(
