@@ -510,19 +510,23 @@ def test_room_for_caches(paths, tmp_path):
 def test_counting_with_buckets_and_batches(paths, tmp_path):
     images(tmp_path / "a", "1.png", "2.png", "3.png", size=(64, 64))
     images(tmp_path / "a", "4.png", "5.png", size=(128, 64))
-    plan = plan_for(paths, f"{tmp_path / 'a'}=3", words=("max_train_epochs=2", "train_batch_size=4"))
-    assert plan.total_steps == 2 * (3 + 2)  # nine of one bucket, six of another
-    flat = plan_for(
-        paths,
-        f"{tmp_path / 'a'}=3",
-        words=("max_train_epochs=2", "train_batch_size=4", "enable_bucket=false"),
-    )
+    words = ("max_train_epochs=2", "train_batch_size=4")
+    data = f"{tmp_path / 'a'}=3"
+    # nine of one bucket, six of another
+    assert plan_for(paths, data, words=words, trainer="sd-scripts").total_steps == 2 * (3 + 2)
+    flat = plan_for(paths, data, words=(*words, "enable_bucket=false"), trainer="sd-scripts")
     assert flat.total_steps == 2 * 4
+    assert plan_for(paths, data, words=words).total_steps is None  # the rehearsal sorts by a rule of its own
     (tmp_path / "a" / "6.png").write_bytes(b"no image")
-    assert (
-        plan_for(paths, tmp_path / "a", words=("max_train_epochs=2", "train_batch_size=4")).total_steps
-        is None
-    )
+    assert plan_for(paths, data, words=words, trainer="sd-scripts").total_steps is None
+
+
+def test_counting_with_regularisation_images(paths, tmp_path):
+    data = f"{images(tmp_path / 'a', '1.png', '2.png')}=3"
+    reg = images(tmp_path / "r", "1.png")
+    words = ("max_train_epochs=1",)
+    assert plan_for(paths, data, reg=[reg], words=words, trainer="sd-scripts").total_steps == 6 + 6
+    assert plan_for(paths, data, reg=[reg], words=words).total_steps == 6 + 1
 
 
 def test_regularisation_images_in_turn():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import InputError
 from launcher.plan.buckets import Buckets, count_batches, regularise
 from launcher.plan.dataset import parts_of
-from launcher.plan.document_schema import FORK
+from launcher.plan.document_schema import FORK, REHEARSAL
 from launcher.plan.metadata import read_metadata
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def _count(values: Mapping[str, Any], parts: list[Part], trainer: str) -> int | 
         return None  # chance decides which images are held back
     batch = int(values["batch_size"])
     is_sorted = batch > 1 and bool(values.get("enable_bucket"))
+    if is_sorted and trainer == REHEARSAL:  # it sorts by a rule of its own
+        return None
     try:
         shown = _shown(parts, trainer)
     except InputError:  # a metadata file that the preflight will complain about
@@ -118,6 +120,8 @@ def _shown(parts: list[Part], trainer: str) -> list[Shown]:
             entries = read_metadata(part.metadata, folder, trainer)
             images = [(entry.path, entry.size, part.repeats) for entry in entries]
         (reg if part.folder.is_reg else train).extend(images)
+    if trainer == REHEARSAL:  # it trains them like all others
+        return train + reg
     times = regularise(sum(count for *_, count in train), [count for *_, count in reg])
     return train + [(path, size, count) for (path, size, _), count in zip(reg, times, strict=True) if count]
 
