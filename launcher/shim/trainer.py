@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
 from launcher.shim.context import Context
+from launcher.shim.upstream.saving import name_step
 
 if TYPE_CHECKING:
     import argparse
@@ -37,17 +38,20 @@ def open_trainer(
         InputError: the script is none, or the state to resume from cannot be trusted.
     """
     sys.path.insert(0, str(script.parent))
-    version = _version(script, switches, reporter)
+    version = _version(script, reporter)
     if version is None:
         module = _import(script)
+        if script.stem == UPSTREAM:  # its states must say their step, or no run could go on from them
+            hooks.saver.complete = lambda folder, _: name_step(folder, hooks.saver.step)
         return getattr(module, class_name), _arguments(module, argv)
     from launcher.shim.upstream import edits, wraps
     from launcher.shim.upstream.resumed import refuse_pickles
     from launcher.shim.upstream.training import Training
 
     refuse_pickles()
-    training = Training(version, hooks, crew)
-    edits.load(script.parent, version, training)
+    training = Training(version, hooks, crew, is_exact=switches["exact_resume"])
+    if training.is_exact:
+        edits.load(script.parent, version, training)
     module = _import(script)
     context = Context(
         version=version, code=script.parent, modules=_modules(script.parent), trainer_class=getattr(module, class_name),
@@ -59,8 +63,8 @@ def open_trainer(
     return context.trainer_class, context.args
 
 
-def _version(script: Path, switches: Mapping[str, Any], reporter: Reporter) -> str | None:
-    if script.stem != UPSTREAM or not switches["exact_resume"]:
+def _version(script: Path, reporter: Reporter) -> str | None:
+    if script.stem != UPSTREAM:
         return None
     from launcher.shim.upstream.known import recognise
 

@@ -29,6 +29,13 @@ def complete_state(training: Training, pace: Pace, folder: Path, step: int) -> M
             **training.settings()}  # fmt: skip
 
 
+def name_step(folder: Path, step: int) -> Mapping[str, object]:
+    """A state needs its step to be found; the fork by itself writes none."""
+    if not (folder / TRAIN_STATE).exists():
+        write_json(folder / TRAIN_STATE, {"current_epoch": 1, "current_step": step})
+    return {}
+
+
 def keep_network_only(accelerator: Any) -> None:
     """States hold the LoRA alone. Without this the fork's hold the whole U-Net, in fp8 that it cannot read back."""
 

@@ -25,8 +25,9 @@ class Training:
     by what wraps the accelerator.
     """
 
-    def __init__(self, version: str, hooks: Hooks, crew: Crew) -> None:
+    def __init__(self, version: str, hooks: Hooks, crew: Crew, *, is_exact: bool = True) -> None:
         self.version = version
+        self.is_exact = is_exact  # the source is edited; else upstream counts and shuffles in its own way
         self.crew = crew
         self.args: argparse.Namespace
         self.accelerator: Any = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.shim.upstream.known import COMMITS
 from launcher.shim.upstream.resumed import open_state
-from launcher.shim.upstream.saving import complete_state, keep_network_only
+from launcher.shim.upstream.saving import complete_state, keep_network_only, name_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 def install(context: Context, training: Training, hooks: Hooks) -> None:
-    """Wrap everything; upstream's `train()` comes next."""
+    """Wrap everything; upstream's `train()` comes next. Without the edits (`exact_resume` off) it is watched only."""
     train_util, trainer_class = context.modules["library.train_util"], context.trainer_class
     training.args = context.args
     training.recorder_base = train_util.LossRecorder
-    _settle_state_and_seed(context.args, training)
+    if training.is_exact:
+        _settle_state_and_seed(context, training)
     _around(
         train_util,
         "prepare_accelerator",
@@ -38,6 +39,8 @@ def install(context: Context, training: Training, hooks: Hooks) -> None:
     hooks.resumed_step = training.resumed.step if training.resumed else 0
 
     def complete(folder: Path, _accelerator: Any) -> Mapping[str, object]:
+        if not training.is_exact:
+            return name_step(folder, hooks.saver.step)
         return complete_state(training, hooks.pace, folder, hooks.saver.step)
 
     hooks.saver.complete = complete
@@ -54,14 +57,18 @@ def _tell_commit(modules: Mapping[str, Any], commit: str) -> None:
         spec.get_implementation_version = lambda: f"sd-scripts/{commit}"
 
 
-def _settle_state_and_seed(args: Any, training: Training) -> None:
-    """Without a seed upstream draws one at each start, and a resumed training would be another one."""
+def _settle_state_and_seed(context: Context, training: Training) -> None:
+    """Without a seed upstream draws one at each start, and a resumed training would be another one.
+
+    The run's folder is named after its second: a seed that is new for each run, and the same in all its processes.
+    """
+    args = context.args
     if args.resume:
         training.resumed = open_state(args.resume, processes=training.crew.size)
     if args.seed is None:
         saved = training.resumed.seed if training.resumed else None
-        own = random.SystemRandom().randrange(2**31)
-        args.seed = training.crew.agree(own) if saved is None else saved
+        own = random.Random(str(context.run.folder)).randrange(2**31)  # noqa: S311  (not cryptography)
+        args.seed = own if saved is None else saved
 
 
 def _wrap_accelerator(accelerator: Any, training: Training, hooks: Hooks) -> Any:
@@ -72,7 +79,8 @@ def _wrap_accelerator(accelerator: Any, training: Training, hooks: Hooks) -> Any
     load_state, end_training = accelerator.load_state, accelerator.end_training
 
     def watched_accumulate(*models: Any) -> Any:
-        training.begin_micro_batch()
+        if training.is_exact:
+            training.begin_micro_batch()
         return accumulate(*models)
 
     def watched_backward(loss: Any, **more: Any) -> Any:
