@@ -686,3 +686,30 @@ def test_the_last_full_sample_names_them(home, tmp_path):
     )
     assert evidence_of(run, record.error).others == ("chrome.exe", "game.exe")
     assert "other programs (chrome.exe, game.exe) 1.2 GiB" in explain_run(run, record.error).why
+
+
+POISON = """
+import sys, torch
+from safetensors.torch import load_file, save_file
+weights = load_file(sys.argv[1])
+name = next(key for key in weights if key.startswith("first_stage_model.encoder.conv_in"))
+weights[name] = torch.full_like(weights[name], float("nan"))
+save_file(weights, sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_real_nan_latents_name_the_image_and_store_nothing(rig, tmp_path):
+    import subprocess
+
+    model = tmp_path / "nan.safetensors"
+    subprocess.run([rig.python, "-c", POISON, rig.material / "tiny.safetensors", model], check=True)
+    train = {"pretrained_model_name_or_path": str(model)}
+    ended = rig.train(
+        tmp_path / "run", train=train, env={"LAUNCHER_CACHE_DIR": tmp_path / "cache"}, code=None
+    )
+    (error,) = ended.events("error")
+    found = explain_run(ended.run, {"error": error["error"], "message": error["message"]})
+    assert found.kind == "nan-latents"
+    assert "pic0.png" in found.what
+    assert not list((tmp_path / "cache").rglob("*.npz")), "no poisoned cache stays"
