@@ -40,7 +40,7 @@ def ask(trainer, tasks):
             f"no environment, checkout or tokenizers of {trainer}: set LAUNCHER_REAL_ENVS and the others"
         )
     command = [str(pythons[-1]), str(ROOT / "tests" / "dataset_probe.py"), code, tokenizers]
-    environ = {**os.environ, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1"}
+    environ = {**os.environ, "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, input=json.dumps(tasks), capture_output=True, text=True, encoding="utf-8", env=environ, timeout=600, check=False
     )  # fmt: skip
