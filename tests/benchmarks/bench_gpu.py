@@ -39,6 +39,7 @@ from gpu import cases, pictures, prints, results, table, watch, ways  # noqa: E4
 from launcher.events import read_events  # noqa: E402
 
 TURN_WARMUP, TURN_STEPS = 3, 4
+MOST_THREADS = 8  # what the launcher gives a process beside a card
 PROFILED = 2  # steps whose kernels are counted
 RING_PROFILE = {"BENCH_PROFILE": f"{TURN_WARMUP + TURN_STEPS + 1},{PROFILED}"}  # in the second turn
 ABOUT = (
@@ -93,6 +94,8 @@ class Bench:
         self.folder, self.options = folder, options
         self.deadline = time.monotonic() + options.deadline
         self.maker, self.loras = None, []
+        beside = min(options.jobs, len(options.rows)) + len(options.ring)
+        self.threads = max(1, min(MOST_THREADS, (os.cpu_count() or 1) // max(beside, 1)))
         self.trainers = {"sd-scripts": self._trainer("sd-scripts", options.code, options.python)}
         if options.fork:
             self.trainers["sd-scripts-fp8"] = self._trainer(
@@ -165,7 +168,7 @@ class Bench:
         try:
             command = ways.make_command(
                 case, trainer, home=home, model=self.model, data=data, prompts=self.prompts,
-                is_small=self.options.small, probe=probe,
+                is_small=self.options.small, probe=probe, threads=self.threads,
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001  (a preset that is not there must not end the other rows)
             return skipped(

@@ -51,8 +51,11 @@ def make_home(folder, trainer):
     return Paths(root=folder, home=folder, shipped=ROOT)
 
 
-def make_command(case, trainer, *, home, model, data, prompts, is_small=False, probe=None):
-    """The run folder of a case, and what starts it. `probe`: further variables for what measures inside."""
+def make_command(case, trainer, *, home, model, data, prompts, threads, is_small=False, probe=None):
+    """The run folder of a case, and what starts it. `probe`: further variables for what measures inside.
+
+    `threads`: of each process; more in all than the machine has cores, and they wait for each other (seen: 90 s for 17).
+    """
     paths = make_home(home, trainer)
     settings = short_settings(case, prompts, is_small=is_small)
     request = Request(
@@ -61,15 +64,20 @@ def make_command(case, trainer, *, home, model, data, prompts, is_small=False, p
     plan = resolve(paths, request, look_at_machine())
     run = create_run(paths, plan)
     marks = run.folder / "marks.jsonl"
-    env = environment(plan.env, case, is_small=is_small)
+    env = environment(plan.env, case, is_small=is_small, threads=threads)
     env |= {"BENCH_MARKS": str(marks), "PYTHONWARNINGS": "ignore", **(probe or {})}
     if case.cap_mib:
         env["BENCH_CAP_MIB"] = str(case.cap_mib)
-    argv = words(case, trainer, render_argv(plan, run), run)
+    argv = words(case, trainer, render_argv(plan, run), run, threads)
     return Command(argv=argv, env=env, run=run, marks=marks, notes=plan.notes)
 
 
-def words(case, trainer, planned, run):
+def replaced(words, flag, value):
+    place = words.index(flag) + 1
+    return [*words[:place], str(value), *words[place + 1 :]]
+
+
+def words(case, trainer, planned, run, threads):
     """The plan's command line with the given Python, or the stock script's."""
     python = [str(trainer.python), "-X", "utf8"]
     if case.way != LAUNCHER:
@@ -83,11 +91,11 @@ def words(case, trainer, planned, run):
             str(run.dataset_toml),
         ]
     if case.is_whole:
-        return [str(trainer.python), *planned[1:]]
+        return [str(trainer.python), *replaced(planned[1:], "--num_cpu_threads_per_process", threads)]
     return [*python, *planned[planned.index(str(SHIM)) :]]
 
 
-def environment(changes, case, *, is_small):
+def environment(changes, case, *, is_small, threads):
     env = dict(os.environ)
     for name, value in changes.items():
         if value is None or (case.way != LAUNCHER and name.startswith(OURS)):
@@ -95,7 +103,7 @@ def environment(changes, case, *, is_small):
         else:
             env[name] = value
     env["PYTHONPATH"] = os.pathsep.join([str(HOOK), *([str(SHRINK)] if is_small else [])])
-    env["OMP_NUM_THREADS"] = "1" if is_small else "8"  # what accelerate launch sets
+    env["OMP_NUM_THREADS"] = str(threads)
     if is_small:
         env |= {"BENCH_SMALL": "1", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
     return env
