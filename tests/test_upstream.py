@@ -22,6 +22,7 @@ from launcher.shim.notices import english
 from launcher.shim.switches import read_switches
 from launcher.shim.upstream import average, edits, groups, known, order, wraps
 from launcher.shim.upstream.resumed import Resumed, open_state
+from launcher.shim.upstream.training import Training
 from launcher.trainers.switches import SWITCHES
 
 PROBE = Path(__file__).parent / "upstream_probe.py"
@@ -365,6 +366,19 @@ def test_no_state_goes_for_one_that_cannot_be_read(run):
     (newest / "optimizer.bin").unlink()
     assert "optimizer.bin is missing" in states.retire_states(run, keep=1, budget=1)
     assert len(states.list_states(run)) == 5
+
+
+def test_what_the_log_draws_from_pythons_generator_is_given_back():
+    """Rich draws for each link that it prints; multires noise draws from the same generator."""
+    training = Training("v0.10.1", None, Crew())
+    random.seed(3)
+    wanted = random.Random(3).random()
+    training.add_loss(types.SimpleNamespace(detach=lambda: 0.5))
+    random.random()  # a line of the log
+    training.settle_random()
+    assert random.random() == wanted
+    assert training.take_losses() == [0.5]
+    assert training.take_losses() == []
 
 
 # Words

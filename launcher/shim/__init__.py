@@ -1,8 +1,9 @@
 """Our only code inside the training process: wraps a trainer script without editing it.
 
-`__main__` is the script that accelerate starts; `session` loads the trainer and ends the story; `hooks` wraps the
-trainer's methods; `saving` makes states and LoRA files atomic; `reporter` writes events; `pace` keeps the numbers of a
-step; `notices` catches warnings; `requests` reads what the user asked for.
+`__main__` is the script that accelerate starts; `session` loads the trainer and ends the story; `trainer` opens the
+script, and `upstream` wraps the pinned sd-scripts from inside; `hooks` wraps the trainer's methods; `saving` makes states
+and LoRA files atomic; `reporter` writes events; `pace` keeps the numbers of a step; `notices` catches warnings; `requests`
+reads what the user asked for; `switches` reads the launcher's own options; `crew` is about several processes.
 
 It fails open: reporting that breaks is told once on stderr, and training goes on.
 Runs with the training environment's packages, so torch, accelerate and safetensors are imported inside functions.
