@@ -93,9 +93,7 @@ def difference(left, right, what=WHAT):
     for number, (one, other) in enumerate(zip(left, right, strict=False)):
         for key in what:
             if one[key] != other[key]:
-                return (
-                    f"micro-batch {number} (step {one['global_step']}): {key} is {one[key]}, not {other[key]}"
-                )
+                return f"micro-batch {number} (step {one['step']}): {key} is {one[key]}, not {other[key]}"
     return None if len(left) == len(right) else f"{len(left)} micro-batches, not {len(right)}"
 
 
