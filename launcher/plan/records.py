@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PLAN_VERSION = 1
 RUN = "{run}"  # stands for the run folder, which is known only when the run is created
-PORT = "{port}"  # stands for a free port on which the processes of one training meet, looked for when they start
+PORT = "{port}"  # stands for a free port where the processes of one training meet, found when they start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
