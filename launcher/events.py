@@ -1,5 +1,8 @@
 """The language of `events.jsonl`: one JSON object per line, appended, never rewritten.
 
+Phases of the trainers: load_models, cache_latents, cache_text_encoder_outputs, train_loop; inside of it sampling,
+hash_model.
+
 Every event has `v` (version, 1), `t` (seconds since the epoch) and `type`. Steps are absolute (of the whole
 training, over all resumes), counted from 1. Paths are relative to the run folder, with forward slashes.
 

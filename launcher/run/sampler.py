@@ -7,6 +7,9 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from launcher.errors import InputError
+from launcher.files import read_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -32,6 +35,7 @@ class Sampler:
     def __init__(self, run: RunPaths) -> None:
         self._run = run
         self._nvml = _open_nvml()
+        self._cards = cards_of(run)
 
     def sample(self, roots: Sequence[ProcessId]) -> None:
         """Measure once. `roots` are the processes whose trees count as the training's RAM."""
@@ -56,12 +60,23 @@ class Sampler:
         if self._nvml is None:
             return []
         count = _ask(self._nvml, self._nvml.nvmlDeviceGetCount) or 0
-        handles = [_ask(self._nvml, self._nvml.nvmlDeviceGetHandleByIndex, index) for index in range(count)]
+        ours = [index for index in self._cards if index < count] or range(count)
+        handles = [_ask(self._nvml, self._nvml.nvmlDeviceGetHandleByIndex, index) for index in ours]
         found = [_gpu(self._nvml, handle) for handle in handles]
         for handle, gpu in zip(handles, found, strict=True):
             if (gpu["used_mib"] or 0) >= NEARLY_FULL * (gpu["total_mib"] or float("inf")):
                 gpu["others"] = others_on_card(self._nvml, handle, roots)
         return found
+
+
+def cards_of(run: RunPaths) -> list[int]:
+    """Numbers of the cards that this run was told to use (`--gpus`), as the driver counts them; empty: not told."""
+    try:
+        plan = read_json(run.plan)
+        words = str(plan["machine"]["gpus"]["value"]).split(",")
+    except (InputError, KeyError, TypeError):
+        return []
+    return [int(word) for word in words if word.isdecimal() and len(word) < 4]
 
 
 def others_on_card(nvml: Any, handle: Any, roots: Sequence[ProcessId]) -> list[dict[str, Any]]:

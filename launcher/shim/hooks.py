@@ -11,6 +11,7 @@ from launcher.events import Status
 from launcher.shim.crew import Crew
 from launcher.shim.pace import vram_mib
 from launcher.shim.requests import Leave, requested
+from launcher.shim.trouble import NAN_STEPS, LossWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +58,7 @@ class Hooks:
         self._leaving: Status | None = None  # asked for, but the trainer first saves what is due at this step
         self._saves_due = 0
         self._is_postponed = False
+        self._losses = LossWatch(NAN_STEPS)  # of the rehearsal; trouble.py watches the recorder of sd-scripts
 
     def wrap(self, trainer_class: type) -> None:
         """Put the wrappers on a class, each where the class has such a method."""
@@ -97,6 +99,7 @@ class Hooks:
         self, original: Callable[..., Any], trainer: Any, loss: float, *args: Any, **more: Any
     ) -> Any:
         self._reporter.attempt(self.pace.add_loss, loss)
+        self._losses.take(loss)
         return original(trainer, loss, *args, **more)
 
     def _sample_images(  # noqa: PLR0917  (the trainer's own order of arguments)
@@ -106,7 +109,7 @@ class Hooks:
         """With `epoch=None` a step is complete (facts/sd-scripts.md 4.3): the one place to tell, save and leave."""
         if epoch == 0 and self.resumed_step:
             return None  # "sample_at_first" was then
-        if epoch is None:
+            self.saver.step = self._losses.step = global_step
             self.saver.step = global_step
             self._accelerator = accelerator
             self._reporter.attempt(self._tell_step, trainer, global_step)

@@ -24,7 +24,10 @@ FOR_DEVELOPERS = (
     SyntaxWarning,
 )
 # What sd-scripts says with every ordinary training.
-ORDINARY = ("no regularization images",)
+ORDINARY = (
+    "no regularization images",
+    "min_bucket_reso and max_bucket_reso are ignored if bucket_no_upscale",  # our presets set all three
+)
 
 # sd-scripts says many things twice: "English / 日本語", sometimes with the same detail behind the last colon.
 JAPANESE = re.compile(r"\s+/\s+(?=[^/\n]*[\u3040-\u30ff\u4e00-\u9fff])(?P<rest>[^\n]*)")

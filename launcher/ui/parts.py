@@ -27,6 +27,8 @@ PHASES = {
     "cache_text_encoder_outputs": "caching text-encoder outputs",
     "train_loop": "training",
     "sample_images": "painting samples",
+    "sampling": "painting samples",
+    "hash_model": "reading the base model for its checksum",
     "save": "saving",
     "save_state": "saving a state",
 }

@@ -10,6 +10,7 @@ Whatever goes wrong in sampling becomes a warning: random states, VAE and U-Net 
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from launcher.shim.memory.heap import release
@@ -134,7 +135,9 @@ class UnetAsItIs:
         )
 
     def _run(self, *parts: Any) -> Any:
-        with self._accelerator.autocast():
+        with warnings.catch_warnings(), self._accelerator.autocast():
+            # Checkpointing stays on for a picture too and says that nothing will be learned from it.
+            warnings.filterwarnings("ignore", message="None of the inputs have requires_grad")
             return self._unet(*parts)
 
 

@@ -42,7 +42,9 @@ def main() -> None:
         if not is_wanted or (provocation.needs_model and not options.tiny):
             continue
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            bench = Bench(folder=Path(folder), tokenizers=Path(options.tokenizers), tiny=options.tiny, pin=options.pin)
+            bench = Bench(
+                folder=Path(folder), tokenizers=Path(options.tokenizers), tiny=options.tiny, pin=options.pin
+            )
             argv = provocation.prepare(bench)
             if argv is None:
                 continue
