@@ -109,8 +109,8 @@ class Hooks:
         """With `epoch=None` a step is complete (facts/sd-scripts.md 4.3): the one place to tell, save and leave."""
         if epoch == 0 and self.resumed_step:
             return None  # "sample_at_first" was then
+        if epoch is None:
             self.saver.step = self._losses.step = global_step
-            self.saver.step = global_step
             self._accelerator = accelerator
             self._reporter.attempt(self._tell_step, trainer, global_step)
         words = (trainer, accelerator, args, epoch, global_step, *rest)
