@@ -13,7 +13,7 @@ from launcher import states
 from launcher.events import Status, read_events
 from launcher.paths import PACKAGE, RunPaths
 from launcher.shim.hooks import Hooks
-from launcher.shim.notices import Notices
+from launcher.shim.notices import Notices, _text
 from launcher.shim.pace import Pace
 from launcher.shim.phases import Phases
 from launcher.shim.reporter import Reporter
@@ -266,6 +266,28 @@ def test_a_full_disk_at_the_last_lora_is_an_error(harness):
 def test_old_states_are_retired(harness):
     harness.train(save_every_n_steps=1)
     assert state_names(harness.run) == ["step00000008", "step00000009", "step00000010"]
+
+
+def test_good_states_stay_when_the_loss_is_no_number_any_more(harness):
+    harness.before_step = lambda step: harness.hooks.pace.add_loss(float("nan")) if step > 5 else None
+    harness.train(save_every_n_steps=1)
+    assert state_names(harness.run)[:3] == ["step00000003", "step00000004", "step00000005"]
+
+
+def test_a_pause_that_cannot_be_called_off_does_not_end_the_training(harness, monkeypatch):
+    def refuse(_path, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    harness.broken.add("state")
+    harness.asks[3] = "pause"
+    monkeypatch.setattr(Path, "unlink", refuse)
+    harness.train()
+    assert harness.saver.has_final
+
+
+def test_a_warning_whose_words_do_not_fit_is_no_error():
+    record = logging.LogRecord("x", logging.WARNING, "a.py", 1, "%(a)s", ({"b": 1},), None)
+    assert _text(record) == "%(a)s"
 
 
 def test_a_deleted_run_folder_does_not_come_back_and_does_not_stop_training(run):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from launcher.events import Status
@@ -233,7 +233,10 @@ class Hooks:
             self._accelerator.save_state(self._state_folder)  # redirected by the saver
         if self._crew.agree(int(self.saver.is_saved)) or status is Status.CANCELLED:
             raise Leave(status)
-        self._run.pause.unlink(missing_ok=True)
+        with suppress(
+            OSError
+        ):  # a drive that is gone or read-only: training goes on, and the next step tries again
+            self._run.pause.unlink()
         self.warn(
             "not paused, because the state could not be saved: make room, then pause again (or stop, which loses the steps since the last state)"
         )

@@ -93,8 +93,5 @@ class Notices:
 def _text(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (
-        TypeError,
-        ValueError,
-    ):  # the caller's format and arguments do not fit; logging itself only prints that
+    except Exception:  # noqa: BLE001  (the caller's format and arguments do not fit; logging itself only prints that)
         return str(record.msg)

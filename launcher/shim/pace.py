@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import deque
@@ -47,6 +48,11 @@ class Pace:
     def recent(self) -> list[float]:
         """The losses of the steps that the average is over, oldest first."""
         return list(self._recent)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the last step's loss was a number; so a state of now is worth more than an older one."""
+        return not self._recent or math.isfinite(self._recent[-1])
 
     def restore(self, losses: list[float]) -> None:
         """Go on with the average of the training that is continued."""

@@ -100,7 +100,8 @@ class Saver:
     @property
     def is_saved(self) -> bool:
         """Whether this step has its state."""
-        return self._saved_step == self.step or self._target.exists()
+        # os.path: `Path.exists` raises where a drive is gone, and would end the training
+        return self._saved_step == self.step or os.path.exists(self._target)  # noqa: PTH110
 
     @property
     def _target(self) -> Path:
@@ -159,6 +160,10 @@ class Saver:
         step, epoch = train_step(target)
         path = self._reporter.relative(target)
         self._reporter.emit("state", step=step, epoch=epoch, path=path, bytes=size, seconds=seconds)
+        if (
+            not self._pace.is_sound
+        ):  # a resume will want the older ones: these hold weights that are no numbers
+            return
         reason = retire_states(self._run, keep=self._keep, budget=self._budget)
         if reason:
             self._warn(f"older states are kept, because the newest cannot be read back: {reason}")

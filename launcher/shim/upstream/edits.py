@@ -89,5 +89,8 @@ def load(code: Path, version: str, bridge: object) -> ModuleType:
     module = module_from_spec(spec)
     setattr(module, NAME, bridge)
     sys.modules[MODULE] = module
-    exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102  (known by its hash; the point of this module)
+    compiled = compile(
+        text, str(path), "exec", dont_inherit=True
+    )  # else this file's __future__ would hold there too
+    exec(compiled, module.__dict__)  # noqa: S102  (known by its hash; the point of this module)
     return module
