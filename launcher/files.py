@@ -55,13 +55,13 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path.name} is damaged: {error}", where=str(path)) from error
 
 
-def replace(source: Path, target: Path) -> None:
+def replace(source: Path, target: Path, *, attempts: int = REPLACE_ATTEMPTS) -> None:
     """`os.replace` that outlasts a scanner's short lock on Windows."""
-    for attempt in range(REPLACE_ATTEMPTS):
+    for attempt in range(attempts):
         try:
             os.replace(source, target)  # noqa: PTH105  (Path.replace is the same call; the name says what it is)
         except PermissionError:
-            if sys.platform != "win32" or attempt == REPLACE_ATTEMPTS - 1:
+            if sys.platform != "win32" or attempt == attempts - 1:
                 raise
             time.sleep(LOCK_POLL_S)
         else:

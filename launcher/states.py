@@ -27,6 +27,7 @@ VERSION = 1
 MANIFEST = "manifest.json"
 TRAIN_STATE = "train_state.json"  # sd-scripts' own name; without it a resume silently starts from step 0
 KEPT_STATES = 3
+RENAME_ATTEMPTS = 100  # 10 s: Windows renames no folder while a scanner reads one of the fresh files in it
 MAX_HEADER_BYTES = 100 << 20  # the limit of safetensors itself
 STATE_NAME = re.compile(r"step(\d{8,})")
 ASIDE_NAME = re.compile(r"\.tmp-(\d+)-(\d+)-.*")
@@ -131,7 +132,7 @@ def publish_state(folder: Path, states: Path, *, extra: Mapping[str, object]) ->
     if target.exists():
         discard(folder)
     else:
-        replace(folder, target)
+        replace(folder, target, attempts=RENAME_ATTEMPTS)
         sync_folder(states)
     return target, size
 
