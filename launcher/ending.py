@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ from launcher.failures import evidence_of, explain_run, plan_values, step_down
 from launcher.failures.picture import picture_of
 from launcher.files import read_json
 from launcher.paths import RunPaths
-from launcher.plan.changes import WITH_STATE
+from launcher.plan.changes import SOURCE, WITH_STATE
+from launcher.plan.document import is_document
 from launcher.resume import find_resume_point
+from launcher.run.sampler import cards_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -134,12 +137,16 @@ def new_run_words(run: RunPaths, changes: tuple[str, ...]) -> tuple[str, ...]:
     words = ["train", plan["preset"], "--trainer", plan["trainer"], *_data_words(plan)]
     if isinstance(plan.get("model"), str):
         words += ["--model", plan["model"]]
+    cards = cards_of(run)
+    words += ["--gpus", ",".join(map(str, cards))] if cards else []
     changed = {word.partition("=")[0] for word in changes}
     return (*words, *_flags(_typed(plan, changed)), *_flags(changes))
 
 
 def _data_words(plan: Mapping[str, Any]) -> list[str]:
-    """`--data` and `--reg` as they were meant: the one folder, or each folder of several with its repeats."""
+    """`--data` and `--reg` as they were meant: the dataset file, the one folder, or each folder of several with its repeats."""
+    if is_document(Path(plan["data"])):
+        return ["--data", plan["data"]]
     subsets = [
         subset
         for dataset in (plan.get("dataset") or {}).get("datasets") or ()
@@ -149,7 +156,8 @@ def _data_words(plan: Mapping[str, Any]) -> list[str]:
     data = Path(plan["data"])
     is_one = all(data in {Path(subset["image_dir"]), *Path(subset["image_dir"]).parents} for subset in subsets)  # fmt: skip
     if is_one and not any(subset.get("is_reg") for subset in subsets):
-        return ["--data", str(data)]
+        is_itself = len(subsets) == 1 and Path(subsets[0]["image_dir"]) == data
+        return ["--data", f"{data}={subsets[0].get('num_repeats', 1)}" if is_itself else str(data)]
     words = []
     for subset in subsets:
         flag = "--reg" if subset.get("is_reg") else "--data"
@@ -164,8 +172,10 @@ def _typed(plan: Mapping[str, Any], changed: set[str]) -> Iterator[str]:
         if not isinstance(item, dict) or name in changed:
             continue
         value = item.get("value")
-        if str(item.get("source", "")).startswith("--set") and isinstance(value, (str, int, float)):
-            yield f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        if str(item.get("source", "")).startswith(("--set", SOURCE)) and isinstance(
+            value, (str, int, float, list)
+        ):
+            yield f"{name}={json.dumps(value) if isinstance(value, (bool, list)) else value}"
 
 
 def _flags(words: Iterable[str]) -> tuple[str, ...]:

@@ -537,7 +537,7 @@ def test_ending_after_a_full_card_offers_less(home, tmp_path):
     assert offers["s"].words[3].startswith("launcher.offload_mib=")
     words = offers["n"].words
     assert words[:4] == ("train", "style-8gb", "--trainer", "sd-scripts")
-    assert words[words.index("--data") + 1] == str(tmp_path / "aki style")
+    assert words[words.index("--data") + 1].rpartition("=")[0] == str(tmp_path / "aki style")
     assert "network_dim=16" in words or "network_dim=8" in words
     typed = [word for word in words if word.startswith("network_alpha")]
     assert typed == ["network_alpha=2"], "the half of what was typed, and typed once"
@@ -553,6 +553,28 @@ def test_the_offered_commands_are_understood(home, tmp_path):
         options = make_parser().parse_args(list(offer.words))
         if offer.words[0] == "train":
             plan_of(home, tmp_path, *options.settings)
+
+
+def test_a_new_run_has_all_that_the_old_one_had(home, tmp_path):
+    """A dataset file, repeats said with the folder, cards, and lists that were typed: none may be lost without a word."""
+    from launcher.ending import new_run_words
+    from launcher.paths import RunPaths
+
+    failed_run(home, tmp_path, OOM, 'network_args=["conv_dim=8", "conv_alpha=1"]')
+    run = RunPaths(folder=home.runs / "20261124-000000-x")
+    plan = json.loads(run.plan.read_text(encoding="utf-8"))
+    plan["dataset"]["datasets"][0]["subsets"][0]["num_repeats"] = 7
+    plan["machine"]["gpus"] = {"value": "0,1", "reason": ""}
+    run.plan.write_text(json.dumps(plan), encoding="utf-8")
+    words = new_run_words(run, ())
+    assert words[words.index("--data") + 1] == f"{tmp_path / 'aki style'}=7"
+    assert words[words.index("--gpus") + 1] == "0,1"
+    again = plan_of(home, tmp_path, next(word for word in words if word.startswith("network_args=")))
+    assert again.options["network_args"].value == ["conv_dim=8", "conv_alpha=1"]
+    run.plan.write_text(json.dumps({**plan, "data": str(tmp_path / "dataset.toml")}), encoding="utf-8")
+    words = new_run_words(run, ())
+    assert words[words.index("--data") + 1] == str(tmp_path / "dataset.toml")
+    assert words.count("--data") == 1
 
 
 @pytest.mark.parametrize(
