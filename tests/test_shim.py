@@ -20,6 +20,7 @@ from launcher.shim.reporter import Reporter
 from launcher.shim.requests import Leave, requested
 from launcher.shim.samples import Samples, prompt_of, read_prompts
 from launcher.shim.saving import Saver, _make_durable
+from launcher.shim.trainer import keep_caches_in_memory
 from launcher.shim.trouble import in_words
 
 STANDIN = Path(__file__).parent / "standin.py"
@@ -288,6 +289,19 @@ def test_a_pause_that_cannot_be_called_off_does_not_end_the_training(harness, mo
 def test_a_warning_whose_words_do_not_fit_is_no_error():
     record = logging.LogRecord("x", logging.WARNING, "a.py", 1, "%(a)s", ({"b": 1},), None)
     assert _text(record) == "%(a)s"
+
+
+def test_caches_that_we_cannot_redirect_stay_away_from_the_images():
+    asked = {
+        "cache_latents": False,
+        "cache_latents_to_disk": True,
+        "cache_text_encoder_outputs_to_disk": False,
+    }
+    args = types.SimpleNamespace(**asked)
+    keep_caches_in_memory(args, {"cache_images": "beside"})
+    assert vars(args) == asked
+    keep_caches_in_memory(args, {"cache_images": "folder"})
+    assert vars(args) == {**asked, "cache_latents": True, "cache_latents_to_disk": False}
 
 
 def test_a_deleted_run_folder_does_not_come_back_and_does_not_stop_training(run):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
 from launcher.shim.context import Context
+from launcher.shim.upstream.resumed import refuse_pickles
 from launcher.shim.upstream.saving import name_step
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 UPSTREAM = "sdxl_train_network"
 # Each has install(context); one that is not there, or fails, is done without.
 FEATURES = ("launcher.shim.upstream.caches", "launcher.shim.memory", "launcher.shim.trouble")
-UNKNOWN = "this trainer's code is not the one that we know ({}), so it runs as it is: a resume may not be exact, and progress and memory savings are limited"
+UNKNOWN = "this trainer's code is not the one that we know ({}), so it runs as it is: a resume may not be exact, progress and memory savings are limited, and caches stay in memory"
 
 
 def open_trainer(
@@ -41,11 +42,13 @@ def open_trainer(
     version = _version(script, reporter)
     if version is None:
         module = _import(script)
+        args = _arguments(module, argv)
         if script.stem == UPSTREAM:  # its states must say their step, or no run could go on from them
             hooks.saver.complete = lambda folder, _: name_step(folder, hooks.saver.step)
-        return getattr(module, class_name), _arguments(module, argv)
+            keep_caches_in_memory(args, switches)
+            refuse_pickles()
+        return getattr(module, class_name), args
     from launcher.shim.upstream import edits, wraps
-    from launcher.shim.upstream.resumed import refuse_pickles
     from launcher.shim.upstream.training import Training
 
     refuse_pickles()
@@ -59,7 +62,8 @@ def open_trainer(
     )  # fmt: skip
     wraps.install(context, training, hooks)
     for name in FEATURES:
-        _install(name, context)
+        if not _install(name, context) and name == FEATURES[0]:
+            keep_caches_in_memory(context.args, switches)
     return context.trainer_class, context.args
 
 
@@ -74,13 +78,25 @@ def _version(script: Path, reporter: Reporter) -> str | None:
     return found.version
 
 
-def _install(name: str, context: Context) -> None:
+def keep_caches_in_memory(args: argparse.Namespace, switches: Mapping[str, Any]) -> None:
+    """Where we do not redirect them: stock writes beside the user's images, and believes whatever lies there."""
+    if switches["cache_images"] == "beside":
+        return
+    for name in ("cache_latents", "cache_text_encoder_outputs"):
+        if getattr(args, f"{name}_to_disk", False):
+            setattr(args, name, True)
+            setattr(args, f"{name}_to_disk", False)
+
+
+def _install(name: str, context: Context) -> bool:
     try:
         if find_spec(name) is None:
-            return
+            return False
         import_module(name).install(context)
     except Exception as error:  # noqa: BLE001  (fails open: training goes on without this part)
         context.warn(f"{name.rpartition('.')[2]}: could not be set up, training goes on without it: {error}")
+        return False
+    return True
 
 
 def _arguments(module: ModuleType, argv: Sequence[str]) -> argparse.Namespace:
