@@ -358,6 +358,13 @@ def test_any_json_is_taken_or_refused_in_words(tmp_path_factory, value):
         read_document_file(file, "sd-scripts")
 
 
+def test_a_home_that_nobody_has_is_a_folder_like_any_other(tmp_path):
+    file = tmp_path / "dataset.toml"
+    file.write_text("[[datasets]]\n[[datasets.subsets]]\nimage_dir = '~nobody-here/aki'\n", encoding="utf-8")
+    tables = read_document_file(file, "sd-scripts").tables
+    assert tables["datasets"][0]["subsets"][0]["image_dir"] == (tmp_path / "~nobody-here/aki").as_posix()
+
+
 def test_a_dataset_file_stands_alone(paths, collection, tmp_path):
     folder = images(tmp_path / "a", "1.png")
     with pytest.raises(UsageError, match="cannot stand beside"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.errors import InputError, Problem, Severity
 from launcher.plan.document_check import Checker
 from launcher.plan.document_schema import schema_of
-from launcher.plan.folders import ImageFolder, Survey, look
+from launcher.plan.folders import ImageFolder, Survey, at_home, look
 from launcher.plan.places import Places, places_in_json, places_in_toml
 
 if TYPE_CHECKING:
@@ -246,6 +246,6 @@ def _absolute_subset(subset: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     kept = {key: value for key, value in subset.items() if key != "cache_info"}
     for key in ("image_dir", "metadata_file", "conditioning_data_dir"):
         if key in kept:
-            place = Path(os.path.abspath(folder / Path(kept[key]).expanduser()))  # noqa: PTH100  (links stay)
+            place = Path(os.path.abspath(folder / at_home(kept[key])))  # noqa: PTH100  (links stay)
             kept[key] = place.as_posix()
     return kept

@@ -165,6 +165,14 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def at_home(text: str) -> Path:
+    """A path with `~` put in, as far as it means somebody's home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # `~nobody`
+        return Path(text)
+
+
 def look(folder: Path) -> ImageFolder:
     """One folder, without what its folders hold."""
     match = REPEATS_NAME.fullmatch(folder.name)

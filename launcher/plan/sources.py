@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import UsageError
 from launcher.plan.document import is_document, read_document_file, survey_document
-from launcher.plan.folders import ImageFolder, Survey, is_there, survey
+from launcher.plan.folders import ImageFolder, Survey, at_home, is_there, survey
 
 if TYPE_CHECKING:
     from launcher.plan.records import Request
@@ -83,15 +83,11 @@ def absolute(value: object, flag: str) -> Path:
     """
     text = str(value)
     is_plain = text.isprintable() or not any(unicodedata.category(char) in {"Cc", "Cs"} for char in text)
-    try:
-        home = Path(text).expanduser()
-    except RuntimeError:  # `~nobody`
-        home = Path(text)
     if not is_plain:
         raise UsageError(
             f"{flag}: this path has characters that cannot be written down", fix="rename the folder"
         )
-    return Path(os.path.abspath(home))  # noqa: PTH100  (resolve() would follow links)
+    return Path(os.path.abspath(at_home(text)))  # noqa: PTH100  (resolve() would follow links)
 
 
 def survey_sources(sources: tuple[Source, ...], trainer: str) -> Survey:
