@@ -376,6 +376,8 @@ def test_forecast_of_a_full_size_run(paths, data):
     assert need.lora == pytest.approx(170e6, rel=0.02)
     assert need.state == pytest.approx(510e6, rel=0.02)
     assert need.saves == 5
+    assert need.states == 4, "three are kept beside the one that is being written"
+    assert room.forecast(plan_for(paths, data, "save_state=false")).state, "the clock saves states too"
 
 
 # Environment, model, machine

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import InputError, Problem, Severity
 from launcher.machine import MIB, free_disk_mib
 from launcher.plan import parts_of, read_metadata
+from launcher.states import KEPT_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,11 +37,12 @@ class Forecast:
     lora: int
     state: int
     saves: int
+    states: int  # that are there at one time: those that are kept, and the new one
     caches: int
 
     @property
     def total(self) -> int:
-        return self.saves * (self.lora + self.state) + self.lora + self.caches
+        return (self.saves + 1) * self.lora + self.states * self.state + self.caches
 
     @property
     def least(self) -> int:
@@ -65,7 +67,7 @@ def check_room(paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]
     elif free < total:
         yield Problem(
             severity=Severity.WARNING, what=f"the disk may become full: {free} MiB are free, the run may write {total} MiB",
-            why=f"{need.saves} times a save ({_mib(need.lora)} MiB) and a state ({_mib(need.state)} MiB)",
+            why=f"{need.saves} saves of {_mib(need.lora)} MiB, and {need.states} states of {_mib(need.state)} MiB at a time",
             fix="make room, or save less often: --set save_every_n_steps=…", where=str(paths.runs),
         )  # fmt: skip
 
@@ -96,10 +98,13 @@ def forecast(plan: Plan) -> Forecast:
     )
     state = parameters * (4 + (2 if is_small_optimizer else 8))  # the LoRA in fp32 and Adam's two averages
     half = values.get("save_precision") in {"fp16", "bf16"}
+    has_states = values.get("save_state") or values.get("launcher.state_every_minutes")
+    saves, kept = _saves(values, plan.total_steps), values.get("launcher.keep_states")
     return Forecast(
         lora=parameters * (2 if half else 4),
-        state=state if values.get("save_state") else 0,
-        saves=_saves(values, plan.total_steps),
+        state=state if has_states else 0,
+        saves=saves,
+        states=min(saves, kept if isinstance(kept, int) else KEPT_STATES) + 1,
         caches=0 if _is_beside(plan) else cache_bytes(plan),
     )
 
