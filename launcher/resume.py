@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,10 @@ def find_resume_point(paths: Paths, record: RunRecord) -> ResumePoint:
     """The newest state of the run and of those it continues that is complete and verified."""
     records = [record, *chain(paths, record)]
     folders = [one.folder for one in records]
-    unsound = {one.folder: first for one in records if (first := _unsound_from(one)) is not None}
+    unsound, first = {}, math.inf
+    for one in records:  # what broke a run down may lie in the state that it began with: its parent's
+        first = min(first, _unsound_from(one))
+        unsound[one.folder] = first
     rejected: list[tuple[Path, str]] = []
     for state in _newest_first(folders):
         reason = _why_unsound(state, unsound) or verify_state(state)
@@ -47,16 +51,16 @@ def find_resume_point(paths: Paths, record: RunRecord) -> ResumePoint:
     return ResumePoint(state=None, step=0, run_id=record.id, rejected=tuple(rejected))
 
 
-def _unsound_from(record: RunRecord) -> int | None:
-    """The step from which on the states of a run are not to be trusted; None: all of them are."""
+def _unsound_from(record: RunRecord) -> float:
+    """The step from which on the states of a run are not to be trusted; infinite: all of them are."""
     said = (record.error or {}).get("unsound_from", "")
-    return int(said) if said.isdecimal() else None
+    return int(said) if said.isdecimal() else math.inf
 
 
-def _why_unsound(state: Path, unsound: dict[Path, int]) -> str | None:
+def _why_unsound(state: Path, unsound: dict[Path, float]) -> str | None:
     """A state that was written when the loss had stopped being a number is whole, and worth nothing."""
-    first = unsound.get(state.parent.parent)
-    is_bad = first is not None and (state_step(state) or 0) >= first
+    first = unsound.get(state.parent.parent, math.inf)
+    is_bad = (state_step(state) or 0) >= first
     return f"the loss was not a number any more (from step {first} on)" if is_bad else None
 
 

@@ -401,6 +401,28 @@ def test_states_behind_a_nan_are_not_resumed_from(tmp_path):
     assert "not a number" in point.rejected[0][1]
 
 
+def test_a_run_that_breaks_down_at_once_blames_the_state_that_it_began_with(tmp_path):
+    from launcher.history import RunState, load_run, write_state
+    from launcher.paths import Paths, RunPaths
+    from launcher.resume import find_resume_point
+    from launcher.states import publish_state
+
+    paths = Paths(root=tmp_path, home=tmp_path, shipped=tmp_path)
+    parent, child = (RunPaths(folder=paths.runs / f"20261124-00000{number}-x") for number in (0, 1))
+    for run in (parent, child):
+        run.states.mkdir(parents=True)
+    for step in (10, 20):
+        aside = parent.states / f".tmp-{step}"
+        aside.mkdir()
+        (aside / "train_state.json").write_text(json.dumps({"current_step": step, "current_epoch": 1}))
+        publish_state(aside, parent.states, extra={})
+    state = RunState(name="x", preset="p", trainer="t", created=1.0, status=Status.PAUSED)
+    write_state(parent, replace(state, resumed_by=child.folder.name))
+    error = {"error": "LossIsNaN", "message": "m", "kind": "nan-loss", "unsound_from": "20"}
+    write_state(child, replace(state, status=Status.FAILED, error=error, parent=parent.folder.name))
+    assert find_resume_point(paths, load_run(child.folder)).step == 10
+
+
 # --- the real trainer (LAUNCHER_REAL_ENVS: a folder like vendor/)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import math
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import TrainingError
 from launcher.shim.notices import english
+from launcher.states import train_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,8 @@ def install(context: Context) -> None:
     """Watch the losses of a recognised trainer."""
     limit = context.switches.get("stop_on_nan", NAN_STEPS)
     watch = LossWatch(limit if isinstance(limit, int) else NAN_STEPS)
+    if getattr(context.args, "resume", None):  # else the very first loss after a resume would blame no state
+        watch.step = train_step(Path(context.args.resume))[0]
     recorder = getattr(context.modules["library.train_util"], "LossRecorder", None)
     if recorder is None:
         return
