@@ -160,10 +160,15 @@ def _within_budget(states: list[Path], budget: int) -> int:
     """How many of the newest states fit; one at least."""
     total = 0
     for count, state in enumerate(states):
-        total += sum(path.stat().st_size for path in state.rglob("*") if path.is_file())
+        total += size_of(state)
         if budget and count and total > budget:
             return count
     return len(states)
+
+
+def size_of(state: Path) -> int:
+    """Bytes of all files of a state."""
+    return sum(path.stat().st_size for path in state.rglob("*") if path.is_file())
 
 
 def verify_state(folder: Path) -> str | None:

@@ -28,6 +28,7 @@ from launcher.plan import (
 )
 from launcher.plan.cards import choose_cards
 from launcher.plan.command import make_argv
+from launcher.plan.resolver import without_cache_info
 from launcher.plan.tomlout import write_toml
 from launcher.preset import Setting, Settings, list_presets
 from launcher.trainers import load_options, load_trainer
@@ -829,3 +830,11 @@ def test_what_toml_cannot_hold(value):
 def test_windows_paths_are_written_as_literals():
     """toml 0.10.2 turns "C:\\new" into a line break; in 'single quotes' it does not."""
     assert write_toml({"x": "C:\\new\\test"}) == "x = 'C:\\new\\test'\n"
+
+
+def test_a_stored_dataset_cannot_make_upstream_write_beside_images():
+    stored = {
+        "general": {"cache_info": True},
+        "datasets": [{"cache_info": True, "subsets": [{"image_dir": "/x", "cache_info": True}]}],
+    }
+    assert without_cache_info(stored) == {"general": {}, "datasets": [{"subsets": [{"image_dir": "/x"}]}]}

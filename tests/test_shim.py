@@ -257,6 +257,55 @@ def test_a_full_disk_costs_states_and_loras_in_between_but_not_the_training(harn
     assert harness.saver.has_final
 
 
+def test_on_a_full_disk_older_states_make_room_for_the_next(run, monkeypatch):
+    harness = Harness(run)
+    for step in (1, 2, 3):
+        harness.saver.step = step
+        harness.save_state("")
+    free = {"bytes": 0}
+    monkeypatch.setattr(
+        "launcher.shim.saving.shutil.disk_usage", lambda _: types.SimpleNamespace(free=free["bytes"])
+    )
+
+    def write(part):
+        harness.write_state(part)
+        if len(states.list_states(run)) > 1:
+            raise OSError(28, "No space left on device")
+
+    harness.saver.step = 4
+    assert harness.saver.save_state(write)
+    assert [path.name for path in states.list_states(run)] == ["step00000004", "step00000003"]
+    assert "only the newest was kept" in events(run, "warning")[-1]["message"]
+
+    free["bytes"] = 1 << 40  # plenty: it was something else, and nothing is thrown away for it
+    harness.saver.step = 5
+    assert not harness.saver.save_state(write)
+    assert [path.name for path in states.list_states(run)] == ["step00000004", "step00000003"]
+
+
+def test_the_clock_does_not_run_ahead_of_a_lora_that_is_due(run):
+    harness = Harness(run)
+    harness.hooks._state_every_s = 1e-9  # at every step
+    written = []
+    harness.save_state = lambda _folder: written.append(("state", harness.saver.step))
+    harness.save_lora = lambda _stem: written.append(("lora", harness.saver.step))
+    harness.train(save_every_n_steps=5, save_state=True)
+    assert [kind for kind, step in written if step == 5] == ["lora", "state"]
+    assert ("state", 4) in written
+    assert ("state", 6) in written
+
+
+def test_a_scheduler_that_raises_does_not_cost_the_step_its_event(run):
+    harness = Harness(run)
+
+    def rates(_trainer):
+        raise ZeroDivisionError
+
+    harness.hooks.rates = rates
+    harness.train()
+    assert [event["step"] for event in events(run, "step")] == list(range(1, 11))
+
+
 def test_a_full_disk_at_the_last_lora_is_an_error(harness):
     harness.broken.add("lora")
     with pytest.raises(OSError, match="No space"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.errors import UsageError
 from launcher.machine import Fact
@@ -114,6 +114,7 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
     check_options(paths, plan.options, trainer.options)
     again = replace(
         plan,
+        dataset=without_cache_info(plan.dataset),
         parent=parent,
         resume_state=state,
         trainer_commit=trainer.commit,
@@ -122,6 +123,13 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
         cwd=trainer.cwd,
     )
     return _with_commands(paths, again, trainer)
+
+
+def without_cache_info(value: Any) -> Any:
+    """A stored dataset without the one key that makes upstream write into a folder of images: plans may be anybody's."""
+    if isinstance(value, dict):
+        return {key: without_cache_info(item) for key, item in value.items() if key != "cache_info"}
+    return [without_cache_info(item) for item in value] if isinstance(value, list) else value
 
 
 def _model_file(request: Request, own: Settings) -> Path | None:

@@ -159,10 +159,17 @@ class Hooks:
             epoch=(step - 1) // self._steps_per_epoch + 1 if self._steps_per_epoch else None,
             loss=loss,
             avg_loss=average,
-            lr=self.rates(trainer),
+            lr=self._rates_or_none(trainer),
             seconds=round(seconds, 4),
             **({} if vram is None else {"vram_mib": round(vram, 1)}),
         )
+
+    def _rates_or_none(self, trainer: Any) -> dict[str, float]:
+        """An optimizer that nobody here knows must not cost the step its event: pause and progress hang on it."""
+        try:
+            return self.rates(trainer)
+        except Exception:  # noqa: BLE001  (whatever a scheduler of somebody else's raises)
+            return {}
 
     def leave_before_steps(self, *, is_agreed: bool = False) -> None:
         """Between phases and while caching nothing is trained yet: leaving loses no step.
@@ -181,7 +188,7 @@ class Hooks:
     def _after_step(self, args: Any, step: int) -> None:
         if self._leaving:  # the save that was due did not come: the state of this step does as well
             self._leave()
-        self._save_by_the_clock()
+        self._save_by_the_clock(args, step)
         status = self._requested()
         if status is None or step >= (self.total_steps or step + 1):
             return  # nothing asked, or only the last file is still to be written: finish
@@ -195,10 +202,14 @@ class Hooks:
         if not self._saves_due:
             self._leave()
 
-    def _save_by_the_clock(self) -> None:
-        """A state every so many minutes, however seldom the trainer saves; the first process does it alone, as upstream."""
+    def _save_by_the_clock(self, args: Any, step: int) -> None:
+        """A state every so many minutes, however seldom the trainer saves; the first process does it alone, as upstream.
+
+        Not ahead of a LoRA that is due: killed in between, a resume would start behind it and it would never be.
+        """
         is_due = self._state_every_s and time.monotonic() - self.saver.last_state_at >= self._state_every_s
-        if is_due and self._crew.is_main:
+        comes_anyway = getattr(args, "save_state", False) and self._count_saves_due(args, step)
+        if is_due and self._crew.is_main and not comes_anyway:
             self._accelerator.save_state(self._state_folder)  # redirected by the saver
             self.saver.last_state_at = time.monotonic()  # also where it failed: not at every step again
 

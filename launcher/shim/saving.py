@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.files import replace, sync_folder
-from launcher.states import aside, discard, publish_state, retire_states, state_name, train_step
+from launcher.states import (
+    aside,
+    discard,
+    list_states,
+    publish_state,
+    retire_states,
+    size_of,
+    state_name,
+    train_step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -136,14 +146,10 @@ class Saver:
         """
         if self.is_saved:
             return True
-        part = aside(self._run.states, state_name(self.step))
         began = time.perf_counter()
         try:
-            self._run.states.mkdir(exist_ok=True)  # no parents: a deleted run folder stays deleted
-            extra = write(part) or {}
-            target, size = publish_state(part, self._run.states, extra=extra)
+            target, size = self._publish(write, may_make_room=True)
         except Exception as error:  # noqa: BLE001  (a full disk comes as OSError, RuntimeError or SafetensorError)
-            discard(part)
             self._pace.exclude(time.perf_counter() - began)
             self._warn(
                 f"the state of step {self.step} could not be saved, training goes on with the older ones: {error}"
@@ -154,6 +160,32 @@ class Saver:
         seconds = round(time.perf_counter() - began, 3)
         self._reporter.attempt(self._tell_state, target, size, seconds)
         self._pace.exclude(time.perf_counter() - began)
+        return True
+
+    def _publish(
+        self, write: Callable[[Path], Mapping[str, object] | None], *, may_make_room: bool
+    ) -> tuple[Path, int]:
+        part = aside(self._run.states, state_name(self.step))
+        try:
+            self._run.states.mkdir(exist_ok=True)  # no parents: a deleted run folder stays deleted
+            extra = write(part) or {}
+            return publish_state(part, self._run.states, extra=extra)
+        except Exception:
+            discard(part)
+            if not may_make_room or not self._made_room():
+                raise
+        return self._publish(write, may_make_room=False)
+
+    def _made_room(self) -> bool:
+        """On a full disk the newest good state stays and the older ones make room: hours matter more than their number."""
+        states = list_states(self._run)
+        if len(states) < 2 or not self._pace.is_sound:
+            return False
+        if shutil.disk_usage(self._run.folder).free > size_of(states[0]):
+            return False  # it was something else
+        if retire_states(self._run, keep=1):
+            return False
+        self._warn("the disk is full: of the states only the newest was kept, to make room for the next")
         return True
 
     def _tell_state(self, target: Path, size: int, seconds: float) -> None:

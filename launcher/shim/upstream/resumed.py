@@ -89,7 +89,7 @@ def open_state(folder: str | Path, *, processes: int) -> Resumed:
     if before != processes:
         raise InputError(
             f"this state was made by {before} processes, now there are {processes}",
-            fix="resume on as many cards as before", where=str(folder),
+            fix="put the card back that is missing, or start a new run", where=str(folder),
         )  # fmt: skip
     progress = read_json(folder / PROGRESS) if (folder / PROGRESS).exists() else {}
     return Resumed(folder=folder, step=manifest["step"], manifest=manifest, progress=progress)
