@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from launcher.install.explain_rule import compile_sign
+from launcher.install.explain_rule import first_match
 
 if TYPE_CHECKING:
     import re
@@ -70,11 +70,7 @@ class Kind:
 
     def search(self, lowered: str) -> re.Match[str] | None:
         """The first of the signs that is found."""
-        for sign in self.signs:
-            match = compile_sign(sign).search(lowered)
-            if match:
-                return match
-        return None
+        return first_match(self.signs, lowered)
 
     def remedy(self, system: str) -> str:
         return {"windows": self.windows, "linux": self.linux}.get(system, "") or self.fix

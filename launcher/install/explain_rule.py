@@ -45,11 +45,7 @@ class Rule:
 
     def search(self, lowered: str) -> re.Match[str] | None:
         """The first of the signs that is found."""
-        for sign in self.signs:
-            match = compile_sign(sign).search(lowered)
-            if match:
-                return match
-        return None
+        return first_match(self.signs, lowered)
 
     def remedy(self, system: str) -> str:
         return {"windows": self.windows, "macos": self.macos, "linux": self.linux}[system] or self.fix
@@ -59,3 +55,9 @@ class Rule:
 def compile_sign(sign: str) -> re.Pattern[str]:
     """A sign as a pattern: its spaces are runs of white space (or of the bars that uv and pip draw)."""
     return re.compile(sign.replace(" ", r"[\s│]+"), re.MULTILINE)
+
+
+def first_match(signs: tuple[str, ...], lowered: str) -> re.Match[str] | None:
+    """The first of the signs that is found in a text in lower case."""
+    matches = (compile_sign(sign).search(lowered) for sign in signs)
+    return next((match for match in matches if match), None)

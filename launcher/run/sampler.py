@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
 from launcher.files import read_json
+from launcher.plan.cards import cards_of as numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,10 +74,9 @@ def cards_of(run: RunPaths) -> list[int]:
     """Numbers of the cards that this run was told to use (`--gpus`), as the driver counts them; empty: not told."""
     try:
         plan = read_json(run.plan)
-        words = str(plan["machine"]["gpus"]["value"]).split(",")
+        return list(numbers_of(plan["machine"]["gpus"]["value"]))
     except (InputError, KeyError, TypeError):
         return []
-    return [int(word) for word in words if word.isdecimal() and len(word) < 4]
 
 
 def others_on_card(nvml: Any, handle: Any, roots: Sequence[ProcessId]) -> list[dict[str, Any]]:
