@@ -21,12 +21,14 @@ import argparse
 import json
 import os
 import platform
+import queue
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,6 +82,8 @@ def parse():
     parser.add_argument("--ring", nargs="*", default=[])
     parser.add_argument("--turns", type=int, default=8, help="of each run of a ring")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cards", type=int, default=1, help="rows are spread over the first N cards")
+    parser.add_argument("--picture-side", type=int, help="pixels (default: 1024)")
     parser.add_argument("--images", type=int, default=10)
     parser.add_argument("--sample-steps", type=int, default=4)
     parser.add_argument("--lora", nargs="*", default=[], help="rows whose LoRA diffusers shall read")
@@ -101,9 +105,14 @@ class Bench:
             self.trainers["sd-scripts-fp8"] = self._trainer(
                 "sd-scripts-fp8", options.fork, options.fork_python or options.python
             )
+        self.cards = queue.SimpleQueue()  # one place for each row that runs at a time
+        for place in range(options.jobs):
+            self.cards.put(place % options.cards)
         side = 128 if options.small else 1024
         self.prompts = pictures.make_prompts(folder / "prompts.txt", side=side, steps=options.sample_steps)
-        self.pictures = pictures.make_images(folder / "pictures", count=options.images, side=side)
+        self.pictures = pictures.make_images(
+            folder / "pictures", count=options.images, side=options.picture_side or side
+        )
         self.model = options.model or self._checkpoint()
         self.asked = ThreadPoolExecutor(1).submit(python_says, options.python, ABOUT)  # torch takes its time
 
@@ -152,9 +161,12 @@ class Bench:
 
     def _row(self, case):
         is_alone = self.options.jobs == 1 and not self.options.ring  # beside others kernels are not timed
-        result = self.one(
-            case, {"BENCH_PROFILE": f"{case.steps - PROFILED - 1},{PROFILED}"} if is_alone else {}
-        )
+        probe = {"BENCH_PROFILE": f"{case.steps - PROFILED - 1},{PROFILED}"} if is_alone else {}
+        card = self.cards.get()
+        try:
+            result = self.one(case, probe if self.options.cards == 1 else {"CUDA_VISIBLE_DEVICES": str(card)})
+        finally:
+            self.cards.put(card)
         if result.lora and case.name.split(":")[0] in self.options.lora:
             self.loras.append(self.lora(result))
         return result
@@ -204,7 +216,8 @@ class Bench:
         return result
 
     def _keep_log(self, case, log, command):
-        name = "".join(char if char.isalnum() or char in "-." else "_" for char in case.name)
+        name = "".join(char if char.isalnum() or char in "-." else "_" for char in case.name)[:150]
+        name += f"-{zlib.crc32(case.name.encode()):08x}"
         text = f"{command.argv}\n{command.run.train_toml.read_text(encoding='utf-8')}\n{log}"
         (self.options.out / f"{name}.log").write_text(text, encoding="utf-8")
 

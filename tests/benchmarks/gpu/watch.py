@@ -113,7 +113,9 @@ class Card:
             import pynvml
 
             pynvml.nvmlInit()
-            self._nvml, self._handle = pynvml, pynvml.nvmlDeviceGetHandleByIndex(0)
+            count = pynvml.nvmlDeviceGetCount()
+            self._nvml = pynvml
+            self._handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
         except Exception:  # noqa: BLE001  (no library, no driver, no card: each raises its own)
             self._nvml = None
 
@@ -121,15 +123,15 @@ class Card:
         if self._nvml is None:
             return None
         try:
-            found = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+            found = [
+                process
+                for handle in self._handles
+                for process in self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+            ]
         except self._nvml.NVMLError:
             return None
         mine = [process.usedGpuMemory for process in found if process.pid in pids]
         return sum(mine) / MIB if mine and None not in mine else None
-
-    def whole(self):
-        """MiB in use on the card, by whomever."""
-        return None if self._nvml is None else self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used / MIB
 
 
 def read_marks(path):
