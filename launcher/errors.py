@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class LauncherError(Exception):
@@ -69,6 +73,7 @@ class RunError(LauncherError):
 
 
 EXIT_BUG = 3
+EXIT_WARNINGS = 9
 EXIT_INTERRUPTED = 130
 EXIT_CODES = {
     0: "done",
@@ -80,6 +85,7 @@ EXIT_CODES = {
     6: "an environment could not be made",
     7: "the training ended without its result",
     8: "the run is missing, busy or cannot be used so",
+    9: "a check found warnings and no errors (0 with --force)",
     130: "interrupted from the keyboard",
 }
 
@@ -94,10 +100,31 @@ class Severity(str, Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One finding of a check: what, where, why it matters, what to do."""
+    """One finding of a check: what, where, why it matters, what to do. `check` is the name of the check, for programs."""
 
     severity: Severity
     what: str
     why: str = ""
     fix: str = ""
     where: str = ""
+    check: str = ""
+
+    @property
+    def as_json(self) -> dict[str, str]:
+        """The form in which every `--json` lists it; all of it is there, empty where nothing is to be said."""
+        return {
+            "check": self.check,
+            "severity": self.severity.value,
+            "what": self.what,
+            "why": self.why,
+            "fix": self.fix,
+            "where": self.where,
+        }
+
+
+def exit_code_of(problems: Iterable[Problem], *, force: bool = False) -> int:
+    """What a command that only checks returns: 0 nothing or notes, 9 warnings (0 with `force`), 5 errors, forced or not."""
+    worst = {problem.severity for problem in problems}
+    if Severity.ERROR in worst:
+        return PreflightError.exit_code
+    return EXIT_WARNINGS if Severity.WARNING in worst and not force else 0
