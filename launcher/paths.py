@@ -55,6 +55,11 @@ class Paths:
         return self.home / "user" / "machine.txt"
 
     @property
+    def picture_store(self) -> Path:
+        """What is known of images that were decoded: a second look is instant. Anybody may delete it."""
+        return self.home / "user" / "cache" / "pictures.sqlite"
+
+    @property
     def runs(self) -> Path:
         return self.home / "runs"
 

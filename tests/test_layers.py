@@ -15,7 +15,7 @@ LAYERS = [
     {"files"},
     {"process", "events"},
     {"states", "trainers", "machine"},
-    {"preset", "monitor", "shim", "install", "crash", "demo"},
+    {"preset", "monitor", "shim", "install", "crash", "demo", "pictures"},
     {"plan", "failures"},
     {"preflight", "history"},
     {"run", "report"},
