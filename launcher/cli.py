@@ -79,21 +79,30 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(commands: Subparsers) -> None:
     train = _add(commands, "train", "train:train", "train a LoRA from a preset: resolve, check, run, watch")
-    train.add_argument("preset", metavar="PRESET", help="name of a preset, or a TOML file")
-    train.add_argument("--data", metavar="DIR[=REPEATS]", action="append", help="folder with the images and their captions; may be repeated; or a dataset.toml")  # fmt: skip
-    train.add_argument("--reg", metavar="DIR[=REPEATS]", action="append", default=[], help="folder with regularisation images; may be repeated")  # fmt: skip
-    train.add_argument("--model", metavar="FILE", help="base model (.safetensors); the rehearsal needs none")
-    train.add_argument("--name", help="name of the run and of its LoRA")
-    train.add_argument("--trainer", help="training script (default: the preset's, else what is installed)")
-    train.add_argument("--gpus", metavar="N,N", help="graphics cards to train on, such as 0,1 (default: the first)")  # fmt: skip
-    train.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change one option of the preset; may be repeated")  # fmt: skip
+    preflight = _add(commands, "preflight", "preflight:preflight", "everything that speaks against a training, without starting it")  # fmt: skip
+    for parser in (train, preflight):
+        _add_plan_words(parser)
     train.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     train.add_argument("--background", action="store_true", help="start and return at once; `watch` shows it")
     train.add_argument("--force", action="store_true", help="start in spite of warnings (never of errors)")
-    _add_yes(train)
-    _add_json(train)
+    preflight.add_argument("--force", action="store_true", help="exit code 0 in spite of warnings (never of errors)")  # fmt: skip
+    for parser in (train, preflight):
+        _add_yes(parser)
+        _add_json(parser)
     demo = _add(commands, "demo", "demo:demo", "everything once, unattended: a small LoRA from sample images in about a minute")  # fmt: skip
     demo.add_argument("--steps", type=int, help="train this many steps instead of the preset's")
+
+
+def _add_plan_words(parser: argparse.ArgumentParser) -> None:
+    """What makes a plan: the same words for all that resolve one."""
+    parser.add_argument("preset", metavar="PRESET", help="name of a preset, or a TOML file")
+    parser.add_argument("--data", metavar="DIR[=REPEATS]", action="append", help="folder with the images and their captions; may be repeated; or a dataset.toml")  # fmt: skip
+    parser.add_argument("--reg", metavar="DIR[=REPEATS]", action="append", default=[], help="folder with regularisation images; may be repeated")  # fmt: skip
+    parser.add_argument("--model", metavar="FILE", help="base model (.safetensors); the rehearsal needs none")
+    parser.add_argument("--name", help="name of the run and of its LoRA")
+    parser.add_argument("--trainer", help="training script (default: the preset's, else what is installed)")
+    parser.add_argument("--gpus", metavar="N,N", help="graphics cards to train on, such as 0,1 (default: the first)")  # fmt: skip
+    parser.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change one option of the preset; may be repeated")  # fmt: skip
 
 
 def _add_control(commands: Subparsers) -> None:

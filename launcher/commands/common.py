@@ -37,24 +37,37 @@ def machine_of(paths: Paths) -> Machine:
     return machine
 
 
-def check(paths: Paths, plan: Plan, *, force: bool, yes: bool) -> None:
-    """Run preflight, show every problem, and decide: errors stop, warnings ask (or pass with --force or --yes).
+def check(paths: Paths, plan: Plan, *, force: bool, yes: bool, is_json: bool = False) -> list[Problem]:
+    """Run preflight, show every problem, and decide; returns the problems that did not stop it.
 
     Raises:
-        PreflightError: there is an error, or nobody can be asked about the warnings.
+        PreflightError: see `decide`.
     """
     from launcher.preflight import check_plan
-    from launcher.ui import console, prompts
 
     problems = check_plan(paths, plan, machine_of(paths))
-    if problems:
+    decide(problems, force=force, yes=yes, is_json=is_json)
+    return problems
+
+
+def decide(problems: Sequence[Problem], *, force: bool, yes: bool, is_json: bool = False) -> None:
+    """Show all problems. Errors stop, forced or not; warnings ask (or pass with --force or --yes); notes only tell.
+
+    Raises:
+        PreflightError: there is an error, or somebody said no. Before JSON nothing is shown: it lists the problems.
+    """
+    from launcher.ui import console, prompts
+
+    errors = errors_of(problems)
+    if problems and not is_json:
         console.show_problems(problems)
-    worst = {problem.severity for problem in problems}
-    if Severity.ERROR in worst:
+    if errors:
         raise PreflightError(
-            "Nothing was started: see the errors above.", fix="put them right, then start again"
-        )
-    if Severity.WARNING in worst and not (force or yes or prompts.confirm("Start in spite of the warnings?", default=True, flag="--force")):  # fmt: skip
+            "Nothing was started: see the errors above.", problems=tuple(problems) if is_json else (),
+            fix="put them right, then start again",
+        )  # fmt: skip
+    has_warnings = any(problem.severity is Severity.WARNING for problem in problems)
+    if has_warnings and not (force or yes or is_json or prompts.confirm("Start in spite of the warnings?", default=True, flag="--force")):  # fmt: skip
         raise PreflightError("Nothing was started.")
 
 

@@ -67,6 +67,9 @@ def carry_out(paths: Paths, action: MenuAction) -> None:
     if action.kind == "train":
         if not _train(paths):
             return  # gone back: there is nothing to read
+    elif action.kind == "preflight":
+        if not _preflight(paths):
+            return
     elif action.kind == "history":
         _history(paths)
         return
@@ -117,6 +120,18 @@ def _train(paths: Paths) -> bool:
         return False
     common.check(paths, plan, force=False, yes=False)
     common.follow(paths, common.launch(paths, plan))
+    return True
+
+
+def _preflight(paths: Paths) -> bool:
+    """The same questions as before a training, and every check; False when the person went back."""
+    from launcher.commands.guide import ask_for_plan
+    from launcher.commands.preflight import look as look_at
+
+    plan = ask_for_plan(paths)
+    if plan is None:
+        return False
+    look_at(paths, plan)
     return True
 
 

@@ -27,12 +27,13 @@ def train(paths: Paths, options: argparse.Namespace) -> int:
         from launcher.ui import console
 
         console.show_summary(plan)
-    common.check(paths, plan, force=options.force, yes=options.yes)
+    problems = common.check(paths, plan, force=options.force, yes=options.yes, is_json=options.json)
     run = common.launch(paths, plan)
     if options.json:
         from launcher.ui import console
 
-        console.write_json({"run": run.folder.name, "folder": str(run.folder)})
+        found = [problem.as_json for problem in problems]
+        console.write_json({"run": run.folder.name, "folder": str(run.folder), "problems": found})
     if options.background:
         return common.say_started(run, quiet=options.json)
     return common.follow(paths, run, is_json=options.json)
@@ -89,10 +90,7 @@ def show(paths: Paths, plan: Plan, *, as_json: bool) -> int:
 
     problems = check_plan(paths, plan, common.machine_of(paths))
     if as_json:
-        found = [
-            {"severity": p.severity.value, "what": p.what, "why": p.why, "fix": p.fix, "where": p.where}
-            for p in problems
-        ]
+        found = [problem.as_json for problem in problems]
         console.write_json({"plan": json.loads(plan_to_json(plan)), "problems": found})
     else:
         console.show_plan(plan)

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from launcher.plan import Plan
     from launcher.preflight.gate import Check
 
-__all__ = ["CHECKS", "COSTS", "Outcome", "ask", "check_plan", "name_of"]
+__all__ = ["ABOUT", "CHECKS", "Outcome", "ask", "check_plan", "name_of"]
 
 CHECKS: tuple[Check, ...] = (
     check_environment, check_model, check_files, check_data, check_images, check_captions, check_options, check_output, check_room,
 )  # fmt: skip
-COSTS = {  # what each of them reads: for people who wait, and for those who add a check
-    "environment": "a few small files",
-    "model": "the header of the base model, some hundred kilobytes; never its weights",
-    "files": "whether they are there",
-    "data": "the names in the folders; metadata files as a whole",
-    "images": "every image, decoded to its end",
-    "captions": "every caption",
-    "options": "nothing: it thinks about the plan and this computer",
-    "output": "writes four kilobytes where the runs lie, and removes them",
-    "room": "asks how much of the disk is free",
+ABOUT = {  # each check in words for people, and what it reads: for those who wait, and for those who add one
+    "environment": ("training environment", "a few small files"),
+    "model": ("base model", "its header, some hundred kilobytes; never its weights"),
+    "files": ("other files", "whether they are there"),
+    "data": ("folders with images", "the names in them; metadata files as a whole"),
+    "images": ("images", "every one, decoded to its end"),
+    "captions": ("captions", "every one"),
+    "options": ("settings and computer", "nothing: it thinks about the plan and the card"),
+    "output": ("place of the run", "writes four kilobytes, and removes them"),
+    "room": ("room on the disk", "asks how much is free"),
 }
 
 

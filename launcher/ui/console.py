@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from launcher.history import RunRecord
     from launcher.machine import Gpu
     from launcher.plan import Plan, Proposal
+    from launcher.preflight import Outcome
     from launcher.preset import Preset
     from launcher.resume import ResumePoint
 
@@ -118,6 +119,13 @@ def show_problems(problems: Iterable[Problem]) -> None:
     ordered = sorted(problems, key=lambda problem: SEVERITY_ORDER.index(problem.severity))
     if ordered:
         show(problem_list(ordered, signs()))
+
+
+def show_checks(outcomes: Sequence[Outcome]) -> None:
+    """Preflight: every check with a sign, the problems, the verdict."""
+    from launcher.ui.check_view import checks_view
+
+    show(checks_view(outcomes, signs()))
 
 
 def show_plan(plan: Plan) -> None:

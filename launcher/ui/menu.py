@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Kind = Literal[
         "install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit",
-        "environments", "repair", "update", "rollback", "uninstall", "shortcut",
+        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight",
     ]  # fmt: skip
 
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
@@ -179,6 +179,9 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
                 )
             )
         found.append(Choice(value=MenuAction(kind="train"), title="Train a LoRA"))
+        found.append(
+            Choice(value=MenuAction(kind="preflight"), title="Check a training, without starting it")
+        )
     if not view.is_first_time:
         found.append(Choice(value=MenuAction(kind="history"), title="History"))
     if view.has_environments:
