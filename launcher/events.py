@@ -17,8 +17,17 @@ training, over all resumes), counted from 1. Paths are relative to the run folde
 | state | step, epoch, path, bytes, seconds |
 | sample | step, path, prompt |
 | warning | message, count |
+| hold | state ("begin" or "end"), reason, step, seconds*, expired* (* at the end)   training waits between two steps |
 | error | error (class name), message, traceback, phase, step |
 | end | status (a Status value), step, seconds |
+
+`warnings.jsonl` is written by the supervisor's guard alone (appending from two processes is not safe on Windows, nor on
+network drives) and has one type, of which each warning has two events:
+
+| type | further fields |
+|---|---|
+| warning | kind, state "begin", message, fix, act ("", "hold" or "pause"), step |
+| warning | kind, state "end", seconds, step |
 """
 
 from __future__ import annotations

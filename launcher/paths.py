@@ -73,6 +73,11 @@ class Paths:
         return self.root / ".cache"
 
     @property
+    def model_notes(self) -> Path:
+        """Hashes of model files that were computed once (`launcher.checkpoint.identity`)."""
+        return self.cache / "models.json"
+
+    @property
     def launcher_venv(self) -> Path:
         return self.root / ".venv"
 
@@ -172,6 +177,16 @@ class RunPaths:
     def pause(self) -> Path:
         """Request file; its text is `pause` or `stop`. The shim looks for it between steps."""
         return self.folder / "pause"
+
+    @property
+    def hold(self) -> Path:
+        """While the supervisor keeps touching it, the shim waits between steps: a card that has to cool down."""
+        return self.folder / "hold"
+
+    @property
+    def warnings(self) -> Path:
+        """What the supervisor's guard saw begin and end: events like those of `events`, in a file with one writer."""
+        return self.folder / "warnings.jsonl"
 
     @property
     def states(self) -> Path:

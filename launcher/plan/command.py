@@ -10,7 +10,7 @@ from launcher.paths import PACKAGE
 from launcher.plan.names import make_name
 from launcher.plan.records import PORT, RUN
 from launcher.plan.switches import ALLOCATOR_VARIABLE
-from launcher.trainers.switches import switch_word
+from launcher.trainers.switches import FOR_THE_GUARD, switch_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def make_argv(
         mixed_precision: `no`, `fp16` or `bf16`.
         threads: of each process.
         resume_state: the state to go on from.
-        switches: of the launcher itself, for the shim.
+        switches: of the launcher itself; the shim gets those that are not the guard's.
         processes: how many train together; each has a card of its own where there are cards.
         gpus: numbers of the cards; empty: the first, or those that `processes` needs.
     """
@@ -48,7 +48,10 @@ def make_argv(
         mixed_precision=mixed_precision, threads=threads, processes=processes, gpus=gpus, port=PORT,
     )  # fmt: skip
     switched = [
-        word for name, value in (switches or {}).items() for word in ("--switch", switch_word(name, value))
+        word
+        for name, value in (switches or {}).items()
+        if name not in FOR_THE_GUARD
+        for word in ("--switch", switch_word(name, value))
     ]
     shim = (
         str(SHIM), "--run", RUN, "--script", str(trainer.script), "--trainer-class", trainer.trainer_class, *switched, "--",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.events import Status
 from launcher.shim.crew import Crew
+from launcher.shim.holding import Holding
 from launcher.shim.pace import vram_mib
-from launcher.shim.requests import Leave, requested
+from launcher.shim.requests import Leave
 from launcher.shim.trouble import NAN_STEPS, LossWatch
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from launcher.shim.saving import Saver
 
 PHASES = ("load_models", "cache_latents", "cache_text_encoder_outputs", "train_loop")
-REQUESTS = (None, Status.PAUSED, Status.CANCELLED)  # as numbers, for processes that must agree
 
 
 class Hooks:
@@ -50,6 +50,7 @@ class Hooks:
         self._crew = crew or Crew()
         self._state_every_s = state_every_minutes * 60
         self._run = run
+        self._holding = Holding(run, reporter, self._crew, self._exclude)
         self._reporter = reporter
         self._samples = samples
         self._steps_per_epoch = 0
@@ -183,7 +184,13 @@ class Hooks:
             raise Leave(status)
 
     def _requested(self) -> Status | None:
-        return REQUESTS[self._crew.agree(REQUESTS.index(requested(self._run.pause)))]
+        return self._holding.ask(self.saver.step)
+
+    def _exclude(self, seconds: float) -> None:
+        """Time in which training was held: no step's, no phase's, and no reason for a state by the clock."""
+        self.pace.exclude(seconds)
+        self.phases.exclude(seconds)
+        self.saver.last_state_at += seconds
 
     def _after_step(self, args: Any, step: int) -> None:
         if self._leaving:  # the save that was due did not come: the state of this step does as well

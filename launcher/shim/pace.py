@@ -63,7 +63,7 @@ class Pace:
         self._began = time.perf_counter()
 
     def exclude(self, seconds: float) -> None:
-        """Time inside a step that was spent on saving: not part of its seconds."""
+        """Time inside a step that was spent on saving or waiting: not part of its seconds."""
         self._began += seconds
 
 

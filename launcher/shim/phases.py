@@ -37,6 +37,10 @@ class Phases:
         yield
         self.leave(name)
 
+    def exclude(self, seconds: float) -> None:
+        """Time in which training was held: not part of the phases that are open."""
+        self._began = [began + seconds for began in self._began]
+
     def enter(self, name: str) -> None:
         """Report the begin of a phase whose end is elsewhere."""
         self._reporter.attempt(self._begin, name)

@@ -1,8 +1,9 @@
-"""What the launcher can do inside a training process, each a switch: data, read by presets, plan and shim alike.
+"""What the launcher can do inside a training process and beside it, each a switch: data, read by presets, plan and shim alike.
 
 In a preset they stand in `[launcher]`, on the command line as `--set launcher.lean_load=false`, in a plan among the
 options as `launcher.lean_load`; the shim gets them as `--switch lean_load=false`. What is on by default does not
-change what is learned; each module of the shim that obeys one says how that was shown.
+change what is learned; each module of the shim that obeys one says how that was shown. Those of `FOR_THE_GUARD` are
+the supervisor's: it reads them from the plan, and the shim does not get them.
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ SWITCHES = {
         _switch("sample_unet", "str", "autocast", "samples with the fp8 weights as they are, not with a copy in fp16", ("autocast", "stock")),
         _switch("offload_mib", "int", 0, "frozen U-Net weights kept in RAM and brought to the card when needed"),
         _switch("allocator", "str", "expandable", "torch's memory in segments that grow: less is lost in gaps", ("expandable", "stock")),
+        _switch("hold_above_c", "int", 0, "wait between steps while the card is hotter than this (°C), such as 83; 0: never"),
+        _switch("continue_below_c", "int", 0, "after such a wait go on below this (°C), such as 70; 0: ten degrees below hold_above_c"),
+        _switch("on_battery", "str", "warn", "a laptop without mains power: warn, hold until it is back, or pause with a state", ("warn", "hold", "pause")),
+        _switch("on_low_disk", "str", "pause", "before the disk is too full for the next state: pause with a state, or warn only", ("pause", "warn")),
     )
 }  # fmt: skip
+FOR_THE_GUARD = frozenset({"hold_above_c", "continue_below_c", "on_battery", "on_low_disk"})
 
 
 def switch_word(name: str, value: object) -> str:
