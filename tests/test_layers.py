@@ -15,7 +15,7 @@ LAYERS = [
     {"files"},
     {"process", "events"},
     {"states", "trainers", "machine"},
-    {"preset", "monitor", "shim", "install", "crash", "demo", "pictures"},
+    {"preset", "monitor", "shim", "install", "crash", "demo", "pictures", "captions", "checkpoint"},
     {"plan", "failures"},
     {"preflight", "history"},
     {"run", "report"},

@@ -7,13 +7,13 @@ import time
 
 import pytest
 
+from launcher.checkpoint.header import MOST_HEADER_BYTES, HeaderError, read_header
+from launcher.checkpoint.recognise import recognise
 from launcher.errors import Severity
 from launcher.machine import Fact, Machine
 from launcher.paths import Paths
 from launcher.plan import Plan
-from launcher.preflight.header import MOST_HEADER_BYTES, HeaderError, read_header
 from launcher.preflight.model import check_model, why_no_checkpoint
-from launcher.preflight.recognise import recognise
 from launcher.preset import Setting
 
 MACHINE = Machine(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from launcher.checkpoint import HeaderError, read_header
 from launcher.errors import InputError, Problem, Severity
 from launcher.files import read_json
-from launcher.preflight.header import HeaderError, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

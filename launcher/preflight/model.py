@@ -6,19 +6,28 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.checkpoint import (
+    CUT,
+    HeaderError,
+    has_zero_snr,
+    is_fp8,
+    lora_base,
+    predicts_noise,
+    predicts_v,
+    read_header,
+    recognise,
+)
 from launcher.errors import Problem, Severity
 from launcher.plan import is_there
 from launcher.preflight.diffusers_folder import check_diffusers_folder
-from launcher.preflight.header import CUT, HeaderError, read_header
-from launcher.preflight.recognise import has_zero_snr, is_fp8, predicts_v, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from launcher.checkpoint import Header
     from launcher.machine import Machine
     from launcher.paths import Paths
     from launcher.plan import Plan
-    from launcher.preflight.header import Header
 
 WITHOUT_MODEL = frozenset({"rehearsal"})  # trainers that bring a small model of their own
 SUFFIX = ".safetensors"  # by it, and not by the content, sd-scripts decides how to read a file
@@ -30,6 +39,11 @@ FILES = (
     "conditioning_data_dir",
     "log_tracker_config",
 )
+NEEDED = {  # options that name weights: what they may be, and in words
+    "vae": ({"vae", "sdxl", "sd1"}, "a VAE"),
+    "network_weights": ({"lora"}, "a LoRA for SDXL"),
+    "base_weights": ({"lora"}, "a LoRA for SDXL"),
+}
 CONVERT = (
     "take the .safetensors file of the same model (most pages offer both), or convert it in a program that you trust it to: "
     "a web UI saves a loaded checkpoint as .safetensors (Checkpoint Merger, one model, Safetensors)"
@@ -51,16 +65,24 @@ def check_model(_paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Proble
     if path.is_dir():
         yield from check_diffusers_folder(plan, path)
         return
+    header, problem = open_header(path)
+    if problem:
+        yield problem
+    if header:
+        yield from check_name(path)
+        yield from check_nature(path, header)
+        if recognise(header).is_base:
+            yield from _check_prediction(plan, path, header)
+
+
+def open_header(path: Path) -> tuple[Header | None, Problem | None]:
+    """The header of a model file, or why there is none."""
     try:
-        header = read_header(path)
+        return read_header(path), None
     except HeaderError as error:
-        yield _unreadable(path, error)
-        return
+        return None, _unreadable(path, error)
     except OSError as error:
-        yield _error(path, _why_unreadable(error), "check the path")
-        return
-    yield from _check_name(path)
-    yield from _check_nature(plan, path, header)
+        return None, _error(path, _why_unreadable(error), "check the path")
 
 
 def _unreadable(path: Path, error: HeaderError) -> Problem:
@@ -83,7 +105,7 @@ def _why_unreadable(error: OSError) -> str:
     return "it is not there" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
 
 
-def _check_name(path: Path) -> Iterator[Problem]:
+def check_name(path: Path) -> Iterator[Problem]:
     """sd-scripts goes by the end of the name, and follows a link by one step without looking where it lies."""
     target = path
     if path.is_symlink():
@@ -96,16 +118,15 @@ def _check_name(path: Path) -> Iterator[Problem]:
         yield _error(path, f"it is a safetensors file, but its name ends with {target.suffix or 'nothing'}: sd-scripts would read it as a pickle", f"rename it to {target.stem}{SUFFIX}")  # fmt: skip
 
 
-def _check_nature(plan: Plan, path: Path, header: Header) -> Iterator[Problem]:
+def check_nature(path: Path, header: Header) -> Iterator[Problem]:
+    """It is an SDXL checkpoint, and not one that has lost precision."""
     nature = recognise(header)
     if not nature.is_base:
         yield Problem(
             severity=Severity.ERROR, what=f"this is {nature.what}", why="SDXL LoRAs are trained on an SDXL checkpoint",
             fix=nature.fix, where=str(path),
         )  # fmt: skip
-        return
-    yield from _check_prediction(plan, path, header)
-    if is_fp8(header):
+    elif is_fp8(header):
         yield Problem(
             severity=Severity.WARNING, what="this checkpoint is stored as fp8: its weights have lost precision already",
             why="the text encoders and the caches are computed from them, too", fix="take the fp16 file of the same model: the trainer makes its own fp8",
@@ -123,7 +144,7 @@ def _check_prediction(plan: Plan, path: Path, header: Header) -> Iterator[Proble
             severity=Severity.WARNING, what="this model predicts v, and the preset trains it as if it predicted noise",
             why=f"{reason}; the LoRA would spoil its pictures", fix=f"--set v_parameterization=true{also}", where=str(path),
         )  # fmt: skip
-    elif is_set and header.metadata.get("modelspec.prediction_type", "").lower() in {"epsilon", "eps"}:
+    elif is_set and predicts_noise(header):
         yield Problem(
             severity=Severity.WARNING, what="v_parameterization is set, and this model predicts noise",
             why="its metadata says prediction_type = epsilon", fix="--set v_parameterization=false", where=str(path),
@@ -154,14 +175,42 @@ def why_no_checkpoint(path: Path) -> str | None:
 
 
 def check_files(_paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]:
-    """Files named by options (prompts, VAE, weights to start from) are there."""
+    """Files named by options (prompts, VAE, weights to start from) are there, and are what the option needs."""
     for name in FILES:
         setting = plan.options.get(name)
         if setting is None:
             continue
+        where = f"{setting.source} ({name})"
         for value in setting.value if isinstance(setting.value, list) else [setting.value]:
             if value and not is_there(Path(str(value))):
                 yield Problem(
                     severity=Severity.ERROR, what=f"{name} names a file that is not there: {value}",
-                    fix="check the path; a relative one starts at the preset's folder", where=f"{setting.source} ({name})",
+                    fix="check the path; a relative one starts at the preset's folder", where=where,
                 )  # fmt: skip
+            elif value and name in NEEDED and plan.trainer not in WITHOUT_MODEL:
+                yield from _check_weights(name, Path(str(value)), where)
+
+
+def _check_weights(name: str, path: Path, where: str) -> Iterator[Problem]:
+    """Weights that an option names: whole, no pickle, and of the kind that belongs there."""
+    if path.is_dir():  # a VAE as a diffusers folder; the trainer tells what is wrong with it
+        return
+    wanted, words = NEEDED[name]
+    try:
+        header = read_header(path)
+    except HeaderError as error:
+        danger = ", and loading one can run a program that somebody put into it" if error.is_pickle else ""
+        yield Problem(
+            severity=Severity.ERROR, what=f"{name} cannot be used: {error}{danger}",
+            fix="take it as .safetensors" if error.is_pickle else AGAIN, where=f"{path}, from {where}",
+        )  # fmt: skip
+        return
+    except OSError as error:
+        yield Problem(severity=Severity.ERROR, what=f"{name} cannot be read: {error.strerror or error}", fix="check the file's permissions", where=str(path))  # fmt: skip
+        return
+    nature = recognise(header)
+    base = lora_base(header) if nature.name == "lora" else ""
+    if nature.name not in wanted:
+        yield Problem(severity=Severity.ERROR, what=f"{name} needs {words}, and this is {nature.what}", fix=f"name {words}", where=f"{path}, from {where}")  # fmt: skip
+    elif base not in {"", "SDXL"}:
+        yield Problem(severity=Severity.ERROR, what=f"{name} names a LoRA for {base}: it does not fit SDXL", fix=f"name {words}", where=f"{path}, from {where}")  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from launcher.preflight.header import Header
+    from launcher.checkpoint.header import Header
 
 UNET = "model.diffusion_model."
 VAE = "first_stage_model."
@@ -26,7 +27,16 @@ LORA_MARKS = (
     ".lokr_w1",
     "lora.down.",
     "lora.up.",
+    ".oft_",
+    ".dora_scale",
+    ".glora_",
 )
+LORA_BASES = (  # what `ss_base_model_version` and `modelspec.architecture` say, the special before the general
+    ("sdxl", "SDXL"), ("stable-diffusion-xl", "SDXL"), ("sd3", "Stable Diffusion 3"), ("stable-diffusion-3", "Stable Diffusion 3"),
+    ("flux", "FLUX"), ("sd_v2", "Stable Diffusion 2.x"), ("sd_v1", "Stable Diffusion 1.x"), ("stable-diffusion-v1", "Stable Diffusion 1.x"),
+)  # fmt: skip
+TEXT_WIDTHS = {2048: "SDXL", 1024: "Stable Diffusion 2.x", 768: "Stable Diffusion 1.x"}
+HALF = 2  # more than one part in so many is "mostly"
 GET_SDXL = (
     "name an SDXL checkpoint (SDXL 1.0, Pony, Illustrious, NoobAI and their kind; one file of about 6.5 GB)"
 )
@@ -48,6 +58,7 @@ NATURES: tuple[tuple[Nature, Callable[[Header], bool]], ...] = (
     (LORA, lambda header: any(mark in name.lower() for name in header.shapes for mark in LORA_MARKS) or header.has("lora_unet_", "lora_te")),
     (Nature(name="embedding", what="an embedding (textual inversion), not a base model"), lambda header: len(header.shapes) <= 4 and bool({"clip_l", "clip_g", "emb_params", "*"} & header.shapes.keys())),
     (Nature(name="controlnet", what="a ControlNet, not a base model"), lambda header: header.has("control_model.", "controlnet_", "zero_conv", "input_hint_block")),
+    (Nature(name="motion", what="a motion module (AnimateDiff), not a base model"), lambda header: any(".motion_modules." in name for name in header.shapes)),
     (Nature(name="ip-adapter", what="an IP-Adapter, not a base model"), lambda header: header.has("image_proj.", "ip_adapter.")),
     (Nature(name="scaled", what="a checkpoint with quantised weights (scaled fp8, nf4 or int8), made for drawing", fix="take the fp16 or bf16 file of the same model: the trainer makes its own fp8"), lambda header: any(name.endswith((".scale_weight", ".weight_scale", ".absmax", "scaled_fp8", ".SCB")) or ".quant_state." in name for name in header.shapes)),
     (Nature(name="sd3", what="a Stable Diffusion 3 model"), lambda header: header.has(f"{UNET}joint_blocks.", "joint_blocks.")),
@@ -71,14 +82,38 @@ def recognise(header: Header) -> Nature:
     return next((nature for nature, fits in NATURES if fits(header)), UNKNOWN)
 
 
+def lora_base(header: Header) -> str:
+    """What a LoRA was trained on, as far as it can be told: by its metadata, else by the width of its text input."""
+    said = f"{header.metadata.get('ss_base_model_version', '')} {header.metadata.get('modelspec.architecture', '')}".lower()
+    for sign, base in LORA_BASES:
+        if sign in said:
+            return base
+    widths = {shape[-1] for name, shape in header.shapes.items() if _is_text_input(name) and len(shape) > 1}
+    return next((base for width, base in TEXT_WIDTHS.items() if width in widths), "")
+
+
+def _is_text_input(name: str) -> bool:
+    plain = name.lower().replace(".", "_")
+    return "attn2_to_k" in plain and ("lora_down" in plain or "lora_a" in plain)
+
+
 def predicts_v(header: Header) -> str:
-    """Why a checkpoint seems to be made for v-prediction; "" when nothing says so."""
+    """Why a checkpoint is made for v-prediction; "" when nothing says so.
+
+    `v_pred` and `ztsnr` are empty tensors that NoobAI's makers put into their checkpoints, and that web UIs look for;
+    `modelspec.prediction_type` is the Stability model specification's key.
+    """
     if "v_pred" in header.shapes:
         return "it holds the mark `v_pred`"
-    said = header.metadata.get("modelspec.prediction_type", "").lower()
+    said = header.metadata.get("modelspec.prediction_type", "").strip().lower()
     return (
         f"its metadata says prediction_type = {said}" if said in {"v", "v_prediction", "v-prediction"} else ""
     )
+
+
+def predicts_noise(header: Header) -> bool:
+    """Whether a checkpoint says of itself that it predicts noise, as SDXL does."""
+    return header.metadata.get("modelspec.prediction_type", "").strip().lower() in {"epsilon", "eps"}
 
 
 def has_zero_snr(header: Header) -> bool:
@@ -89,4 +124,13 @@ def has_zero_snr(header: Header) -> bool:
 def is_fp8(header: Header) -> bool:
     """Whether the U-Net is stored as fp8."""
     kinds = [kind for name, kind in header.dtypes.items() if name.startswith(UNET)]
-    return sum(kind.startswith("F8_") for kind in kinds) > len(kinds) // 2
+    return sum(kind.startswith("F8_") for kind in kinds) > len(kinds) // HALF
+
+
+def precisions(header: Header) -> dict[str, float]:
+    """The share of each number type among all the weights (`{"F16": 0.98, "F32": 0.02}`), the largest first."""
+    counts: dict[str, int] = {}
+    for name, shape in header.shapes.items():
+        counts[header.dtypes[name]] = counts.get(header.dtypes[name], 0) + math.prod(shape)
+    total = sum(counts.values()) or 1
+    return {kind: counts[kind] / total for kind in sorted(counts, key=lambda kind: -counts[kind])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 # gigabytes to read here.
 MOST_HEADER_BYTES = 32 << 20
 HEAD_BYTES = 64  # what tells other kinds of file
+# SDXL has 2,500 tensors, the largest models some thousands; each has three entries. More would take seconds to parse.
+MOST_ENTRIES = 400_000
+MOST_ITEMS = 4_000_000  # commas: of lists, and of whatever stands in the metadata
+MOST_SIDES = 16
+LONGEST_SIDE = 2**63
 BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8,
     "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
@@ -28,6 +34,7 @@ SIGNS = (  # of other files, by their first bytes in lower case
     (b"\x80\x02", PICKLE),
     (b"\x80\x03", PICKLE),
     (b"\x80\x04", PICKLE),
+    (b"\x80\x05", PICKLE),
     (b"gguf", "it is a GGUF file, quantised for drawing: the trainer cannot read it"),
     (b"rar!", "it is a RAR archive: unpack it"),
     (b"7z\xbc\xaf", "it is a 7-Zip archive: unpack it"),
@@ -35,6 +42,7 @@ SIGNS = (  # of other files, by their first bytes in lower case
     (b"\x89png", "it is an image"),
     (b"\xff\xd8\xff", "it is an image"),
 )  # fmt: skip
+PICKLE_SUFFIXES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 NO_SAFETENSORS = "it is not a safetensors file, or only the beginning of one"
 CUT = "its end is missing: the download was interrupted"
 DAMAGED = "its header is damaged"
@@ -73,30 +81,68 @@ def read_header(path: Path) -> Header:
         HeaderError: the file is none, is damaged, or ends early.
         OSError: it cannot be read.
     """
-    size = path.stat().st_size
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # opening a pipe waits for ever, a device has no end
+        raise HeaderError("it is no file, but a folder, a pipe or a device")
+    size = about.st_size
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
         _refuse_others(head, size)
         length = int.from_bytes(head[:8], "little")
         if not 2 <= length <= size - 8:
+            if path.suffix.lower() in PICKLE_SUFFIXES:
+                raise HeaderError(f"it is a pickle ({path.suffix.lower()})", is_pickle=True)
             raise HeaderError(NO_SAFETENSORS)
         if length > MOST_HEADER_BYTES:
             raise HeaderError(f"its header is said to have {length >> 20} MiB: that is no sound file")
         stream.seek(8)
         raw = stream.read(length)
+    found, spans = _parse(raw)
+    _check_spans(sorted(spans), size - 8 - length)
+    return found
+
+
+def _parse(raw: bytes) -> tuple[Header, list[tuple[int, int]]]:
+    """The header's JSON, held to what the safetensors library takes; and where each tensor lies."""
+    _refuse_masses(raw)
     try:
-        entries = json.loads(raw, object_pairs_hook=_once)
-        metadata = entries.pop("__metadata__", None) or {}
-        spans = {name: _span(entry) for name, entry in entries.items()}
+        entries = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse_constant)
+        metadata = _metadata(entries.pop("__metadata__", None))
         found = Header(
-            shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
-            dtypes={name: str(entry["dtype"]) for name, entry in entries.items()},
-            metadata={str(key): value for key, value in metadata.items() if isinstance(value, str)},
+            shapes={name: _shape(entry) for name, entry in entries.items()},
+            dtypes={name: _text(entry["dtype"]) for name, entry in entries.items()},
+            metadata=metadata,
         )
+        "\n".join(entries).encode("utf-8")  # half a character, written as \\ud800
+        return found, [_span(entry) for entry in entries.values()]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise HeaderError(DAMAGED) from error
-    _check_spans(sorted(spans.values()), size - 8 - length)
-    return found
+
+
+def _refuse_masses(raw: bytes) -> None:
+    """Count before parsing: what has millions of entries is no model, and would take gigabytes and many seconds."""
+    entries = raw.count(b'":') + raw.count(b'" :') - raw.count(b'\\":')
+    if entries > MOST_ENTRIES or raw.count(b",") > MOST_ITEMS:
+        raise HeaderError("its header names far too many things: that is no sound file")
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    """Texts by their names; the library refuses a file in which it is anything else."""
+    if value is None:
+        return {}
+    metadata = {key: _text(item) for key, item in value.items()}
+    "\n".join((*metadata, *metadata.values())).encode("utf-8")
+    return metadata
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text")
+    return value
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)  # NaN and Infinity: Python reads them, JSON has none
 
 
 def _refuse_others(head: bytes, size: int) -> None:
@@ -125,12 +171,19 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
+def _shape(entry: Any) -> tuple[int, ...]:
+    shape = entry["shape"]
+    if not isinstance(shape, list) or len(shape) > MOST_SIDES:
+        raise ValueError("shape")
+    if any(type(side) is not int or not 0 <= side < LONGEST_SIDE for side in shape):
+        raise ValueError("shape")
+    return tuple(shape)
+
+
 def _span(entry: Any) -> tuple[int, int]:
     begin, end = entry["data_offsets"]
     count = 1
     for side in entry["shape"]:
-        if type(side) is not int or side < 0:
-            raise ValueError("shape")
         count *= side
     if type(begin) is not int or type(end) is not int or not 0 <= begin <= end:
         raise ValueError("offsets")
