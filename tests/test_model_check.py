@@ -1,5 +1,6 @@
 """The base model is recognised by its header alone, and everything else is refused by name, whatever the file says."""
 
+import hashlib
 import json
 import os
 import struct
@@ -7,13 +8,16 @@ import time
 
 import pytest
 
+from launcher.checkpoint import full_hash, known_hash, quick_print
 from launcher.checkpoint.header import MOST_HEADER_BYTES, HeaderError, read_header
 from launcher.checkpoint.recognise import recognise
 from launcher.errors import Severity
 from launcher.machine import Fact, Machine
 from launcher.paths import Paths
 from launcher.plan import Plan
-from launcher.preflight.model import check_model, why_no_checkpoint
+from launcher.plan.evidence import follow_model
+from launcher.preflight.describe import describe_model
+from launcher.preflight.model import check_files, check_model, why_no_checkpoint
 from launcher.preset import Setting
 
 MACHINE = Machine(
@@ -173,6 +177,135 @@ def test_v_prediction_by_metadata_and_by_name(check, path, tmp_path):
     (note,) = check(named)
     assert note.severity is Severity.NOTE
     assert check(named, v_parameterization=True) == []
+
+
+def make_pipe(path):
+    """A pipe that nobody writes to; where there is none (Windows), nothing."""
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+
+
+def followed(model, **options):
+    """The options after the model has had its say, and the notes."""
+    settings = {name: Setting(value=value, source="a.toml:3") for name, value in options.items()}
+    notes = follow_model(settings, model)
+    return {name: setting.value for name, setting in settings.items()}, notes, settings
+
+
+def test_evidence_sets_what_nobody_has_decided(path):
+    write(path, {**SDXL, "v_pred": (0,), "ztsnr": (0,)})
+    values, notes, settings = followed(path, noise_offset=0.03, v_pred_like_loss=0.5)
+    assert values == {"v_parameterization": True, "zero_terminal_snr": True, "noise_offset": 0.03}
+    assert settings["v_parameterization"].source == "base model: it holds the mark `v_pred`"
+    said = "\n".join(notes)
+    assert all(name in said for name in ("v_parameterization", "zero_terminal_snr", "noise_offset", "v_pred_like_loss"))  # fmt: skip
+    assert followed(write(path, {**SDXL, "v_pred": (0,)}))[0] == {"v_parameterization": True}
+    assert followed(write(path, SDXL, metadata={"modelspec.prediction_type": "v"}))[0] == {"v_parameterization": True}  # fmt: skip
+
+
+def test_the_users_own_word_wins_over_evidence(check, path):
+    write(path, {**SDXL, "v_pred": (0,), "ztsnr": (0,)})
+    assert followed(path, v_parameterization=False)[:2] == ({"v_parameterization": False}, [])
+    assert "predicts v" in check(path, v_parameterization=False)[0].what
+    values, _, _ = followed(path, zero_terminal_snr=False)
+    assert values == {"v_parameterization": True, "zero_terminal_snr": False}
+
+
+def test_without_evidence_nothing_is_changed(path, tmp_path):
+    for shapes in (SDXL, {"v_pred": (0,), "a": (4,)}):
+        assert followed(write(path, shapes)) == ({}, [], {})
+    path.write_bytes(b"PK\x03\x04")
+    make_pipe(tmp_path / "pipe.safetensors")
+    for model in (None, path, tmp_path / "nowhere", tmp_path / "pipe.safetensors", tmp_path):
+        assert followed(model) == ({}, [], {})
+
+
+def test_a_diffusers_folder_says_it_in_its_scheduler(tmp_path):
+    (tmp_path / "scheduler").mkdir()
+    config = tmp_path / "scheduler" / "scheduler_config.json"
+    config.write_text('{"prediction_type": "v_prediction", "rescale_betas_zero_snr": true}')
+    assert followed(tmp_path)[0] == {"v_parameterization": True, "zero_terminal_snr": True}
+    config.write_text("[" * 100_000)
+    assert followed(tmp_path)[0] == {}
+
+
+# --- the same file again
+
+
+def test_the_print_tells_one_file_from_another(tmp_path):
+    one = write(tmp_path / "1.safetensors", SDXL)
+    copy = write(tmp_path / "2.safetensors", SDXL)
+    os.utime(copy, (1, 1))
+    assert quick_print(one) == quick_print(copy)
+    other = write(tmp_path / "3.safetensors", SDXL, metadata={"a": "b"})
+    assert quick_print(one) != quick_print(other)
+    with copy.open("r+b") as stream:
+        stream.seek(copy.stat().st_size // 2)
+        stream.write(b"x")
+    assert quick_print(one) != quick_print(copy)
+    assert quick_print(tmp_path) != quick_print(one)
+    make_pipe(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no file"):
+        quick_print(tmp_path / "pipe")
+
+
+def test_the_whole_hash_is_computed_once(tmp_path):
+    paths = Paths(root=tmp_path, home=tmp_path, shipped=tmp_path)
+    path = tmp_path / "a 訓練.safetensors"
+    path.write_bytes(os.urandom(3_000_000))
+    heard = []
+    found = full_hash(paths, path, tell=lambda done, total: heard.append((done, total)))
+    assert found == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert heard[-1] == (3_000_000, 3_000_000)
+    heard.clear()
+    assert full_hash(paths, path, tell=lambda *done: heard.append(done)) == found == known_hash(paths, path)  # fmt: skip
+    assert heard == []
+    path.write_bytes(b"another")
+    assert known_hash(paths, path) is None
+    paths.model_notes.write_text("[" * 100_000)
+    assert known_hash(paths, path) is None
+    assert full_hash(paths, path) == hashlib.sha256(b"another").hexdigest()
+
+
+def test_a_file_is_described(tmp_path, path):
+    paths = Paths(root=tmp_path, home=tmp_path, shipped=tmp_path)
+    write(path, {**SDXL, "v_pred": (0,), "ztsnr": (0,)}, metadata={"modelspec.title": "Noob\x1b[31m"})
+    found = describe_model(paths, path)
+    assert (found.kind, found.is_base, found.precision, found.title) == ("sdxl", True, "fp16", "Noob[31m")
+    assert found.prediction.startswith("v (it holds the mark `v_pred`; its noise ends")
+    assert json.loads(json.dumps(found.as_json))["print"] == quick_print(path)
+    assert dict(found.facts)["kind"] == "an SDXL checkpoint"
+    name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight"
+    write(path, {name: (4, 768)}, dtype="F32")
+    found = describe_model(paths, path)
+    assert (found.kind, found.base, found.precision, found.problems[0].check) == ("lora", "Stable Diffusion 1.x", "fp32", "")  # fmt: skip
+    path.write_bytes(b"PK\x03\x04" + bytes(99))
+    found = describe_model(paths, path)
+    assert (found.kind, found.is_base) == ("", False)
+    assert "pickle" in found.what
+    assert "not there" in describe_model(paths, tmp_path / "nowhere").what
+
+
+@pytest.mark.parametrize(
+    ("option", "shapes", "words"),
+    [
+        ("vae", {"decoder.conv_in.weight": (512, 4, 3, 3)}, ""),
+        ("vae", {"lora_unet_x.lora_down.weight": (4, 640)}, "needs a VAE"),
+        ("network_weights", {"lora_unet_x_attn2_to_k.lora_down.weight": (4, 2048)}, ""),
+        ("network_weights", {"lora_unet_x_attn2_to_k.lora_down.weight": (4, 768)}, "Stable Diffusion 1.x"),
+        ("network_weights", SDXL, "needs a LoRA"),
+        ("base_weights", None, "pickle"),
+    ],
+)
+def test_weights_that_options_name(tmp_path, path, option, shapes, words):
+    if shapes is None:
+        path.write_bytes(b"\x80\x02}q\x00." + bytes(99))
+    else:
+        write(path, shapes)
+    plan = plan_of(None, tmp_path, **{option: [str(path)] if option == "base_weights" else str(path)})
+    problems = list(check_files(None, plan, MACHINE))
+    assert [words in problem.what for problem in problems] == [True] * bool(words)
+    assert all(problem.severity is Severity.ERROR and problem.fix for problem in problems)
 
 
 # --- files that are none

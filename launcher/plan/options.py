@@ -9,6 +9,7 @@ from launcher.errors import InputError, Problem, Severity
 from launcher.plan.adaptation import adapt, adapt_attention
 from launcher.plan.dataset import DATASET, FOUND
 from launcher.plan.device import attention_of
+from launcher.plan.evidence import follow_model
 from launcher.plan.switches import complete_switches, switch_notes
 from launcher.preset import (
     Setting,
@@ -22,6 +23,7 @@ from launcher.preset import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from launcher.machine import Machine
     from launcher.paths import Paths
@@ -58,8 +60,8 @@ def gather_layers(
 
 
 def decide_options(
-    paths: Paths, layers: Settings, found: Survey, trainer: Trainer, machine: Machine, *, on_cpu: bool
-) -> tuple[dict[str, Setting], list[str]]:
+    paths: Paths, layers: Settings, found: Survey, trainer: Trainer, machine: Machine, *, on_cpu: bool, model: Path | None = None
+) -> tuple[dict[str, Setting], list[str]]:  # fmt: skip
     """All options as the plan keeps them, and a note for each thing that was changed on the way.
 
     Keys of the dataset and switches of the launcher are among them as `dataset.NAME` and `launcher.NAME`.
@@ -72,6 +74,7 @@ def decide_options(
     options, notes = adapt(fitted.options, machine, on_cpu=on_cpu)
     if trainer.needs_model:
         notes += adapt_attention(options, attention_of(paths, trainer.name))
+        notes += follow_model(options, model)
     options |= {f"{DATASET}{name}": setting for name, setting in layers.dataset.items()}
     options |= complete_switches(trainer, layers.switches)
     problems = check_combinations(options, trainer=trainer.name)

@@ -20,6 +20,7 @@ from launcher.plan.command import make_argv, make_env
 from launcher.plan.counting import count_steps
 from launcher.plan.dataset import data_notes, make_dataset
 from launcher.plan.device import CARD, CPU, choose_device, choose_threads
+from launcher.plan.evidence import FACT, model_fact
 from launcher.plan.files import make_train
 from launcher.plan.names import check_name, make_name
 from launcher.plan.options import decide_options, gather_layers
@@ -60,12 +61,14 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     found = survey_sources(sources, trainer.name)
     layers = gather_layers(paths, request, preset, own, trainer)
     device = choose_device(paths, trainer.name, machine)
-    options, notes = decide_options(paths, layers, found, trainer, machine, on_cpu=device.value == CPU)
+    options, notes = decide_options(
+        paths, layers, found, trainer, machine, on_cpu=device.value == CPU, model=model
+    )
     notes = [
         *trainer_notes(trainer, trainer_setting, options, model, machine), *cards_notes(cards, options),
         *notes, *data_notes(found, options), *([f"Captions: {preset.captions}"] if preset.captions else []),
     ]  # fmt: skip
-    facts = _facts(machine, trainer_setting, device)
+    facts = _facts(machine, trainer_setting, device, model if trainer.needs_model else None)
     if cards:
         facts["gpus"] = cards_fact(machine, cards)
     peak = known_peak(preset, options) if trainer.name == FULL_TRAINER else None
@@ -150,7 +153,7 @@ def _choose_name(request: Request, preset: Preset, data: str) -> str:
     return request.name
 
 
-def _facts(machine: Machine, trainer: Setting, device: Fact) -> dict[str, Fact]:
+def _facts(machine: Machine, trainer: Setting, device: Fact, model: Path | None) -> dict[str, Fact]:
     facts = {
         "trainer": Fact(value=trainer.value, reason=trainer.source),
         "device": device,
@@ -161,6 +164,9 @@ def _facts(machine: Machine, trainer: Setting, device: Fact) -> dict[str, Fact]:
     }
     if machine.gpu:
         facts["vram_mib"] = Fact(value=machine.gpu.total_mib, reason=f"{machine.gpu.free_mib} MiB free")
+    known = model_fact(model)
+    if known:
+        facts[FACT] = known
     return facts
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from launcher.preset import Preset, Setting
     from launcher.ui.palette import Glyphs
 
+MODEL_PRINT = "model_print"
 MOST_NAMED = 5  # variables; all of them are in `--json`
 
 # By what people look for, not by upstream's order; the first group with a matching beginning takes the option.
@@ -143,6 +144,8 @@ def _facts(plan: Plan) -> RenderableType:
         if value:
             table.add_row(title, clean(value))
     for name, fact in plan.machine.items():
+        if name == MODEL_PRINT:  # for programs
+            continue
         value, reason = _fact(fact)
         label = clean(name).replace("_", " ")
         if name.endswith("_mib") and isinstance(value, (int, float)):
