@@ -109,6 +109,7 @@ def _add_control(commands: Subparsers) -> None:
     resume = _add(commands, "resume", "control:resume", "go on with a run from its newest good state")
     resume.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change what does not change the training, such as launcher.offload_mib; KEY=none takes one out")  # fmt: skip
     resume.add_argument("--background", action="store_true", help="start and return at once")
+    resume.add_argument("--force", action="store_true", help="go on in spite of warnings (never of errors)")
     _add_yes(resume)
     _add_json(resume)
     pause = _add(commands, "pause", "control:pause", "save a state at the next step and exit")

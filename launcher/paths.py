@@ -60,6 +60,11 @@ class Paths:
         return self.home / "user" / "cache" / "pictures.sqlite"
 
     @property
+    def caption_store(self) -> Path:
+        """What was found in the captions of each dataset. Anybody may delete it."""
+        return self.home / "user" / "cache" / "captions"
+
+    @property
     def runs(self) -> Path:
         return self.home / "runs"
 
@@ -95,6 +100,20 @@ class Paths:
     def tokenizers(self) -> Path:
         """What `--tokenizer_cache_dir` reads: the tokenizers of SDXL, shared by all trainers."""
         return self.root / "vendor" / "tokenizers"
+
+    @property
+    def tagger(self) -> Path:
+        """Tagger models and the packages that run them: downloads, shared by all trainers."""
+        return self.root / "vendor" / "tagger"
+
+    @property
+    def tagger_notes(self) -> Path:
+        """What belongs to the user: journals of taggings, checksums of models that the launcher does not know."""
+        return self.home / "user" / "tagger"
+
+    @property
+    def tagger_journal(self) -> Path:
+        return self.tagger_notes / "journal"
 
     @property
     def pythons(self) -> Path:
@@ -187,6 +206,11 @@ class RunPaths:
     def warnings(self) -> Path:
         """What the supervisor's guard saw begin and end: events like those of `events`, in a file with one writer."""
         return self.folder / "warnings.jsonl"
+
+    @property
+    def inventory(self) -> Path:
+        """Size and time of each image and caption when the run began: a resume tells what has changed since."""
+        return self.folder / "inventory.json"
 
     @property
     def states(self) -> Path:

@@ -13,7 +13,7 @@ from launcher.run import check_resumable, create_run, start_run
 from launcher.states import clear_leftovers, list_states, state_step, verify_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from launcher.history import RunRecord
@@ -102,9 +102,9 @@ def resume_plan(
 
 
 def resume_run(
-    paths: Paths, record: RunRecord, *, settings: Sequence[str] = ()
-) -> tuple[ResumePoint, RunPaths]:
-    """Start the run that goes on with `record`. Of several that try at once, one wins.
+    paths: Paths, record: RunRecord, *, settings: Sequence[str] = (), agree: Callable[[Plan], None] = lambda _: None
+) -> tuple[ResumePoint, RunPaths]:  # fmt: skip
+    """Start the run that goes on with `record`, unless `agree` raises. Of several that try at once, one wins.
 
     Raises:
         RunError: see `resume_plan`, or another launcher was faster.
@@ -115,6 +115,8 @@ def resume_run(
         for place in (RunPaths(folder=folder).states, RunPaths(folder=folder).output):
             clear_leftovers(place)
     point = find_resume_point(paths, record)
-    run = create_run(paths, resume_plan(paths, record, point, settings=settings))
+    plan = resume_plan(paths, record, point, settings=settings)
+    agree(plan)
+    run = create_run(paths, plan)
     start_run(paths, run)
     return point, run

@@ -2,16 +2,27 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from launcher.errors import EXIT_CODES, InputError, Problem, Severity, exit_code_of
-from launcher.paths import HOME_VARIABLE
-from launcher.preflight import ABOUT, CHECKS, ask, name_of
+from launcher.checkpoint import quick_print
+from launcher.cli import make_parser
+from launcher.commands import control
+from launcher.errors import EXIT_CODES, InputError, PreflightError, Problem, Severity, exit_code_of
+from launcher.events import Status
+from launcher.history import read_state, write_state
+from launcher.machine import Fact, Machine
+from launcher.paths import HOME_VARIABLE, RunPaths
+from launcher.plan import Request, resolve
+from launcher.preflight import ABOUT, CHECKS, RESUME_CHECKS, ask, check_resume, name_of
+from launcher.preflight.changes import check_changes, check_same_model
+from launcher.run import create_run
 
 
 @pytest.mark.parametrize(
@@ -68,9 +79,10 @@ def test_a_check_that_breaks_is_told_and_the_others_are_asked(paths):
 
 
 def test_every_check_has_a_name_and_words():
-    names = [name_of(check) for check in CHECKS]
-    assert len(set(names)) == len(names)
-    assert set(names) <= set(ABOUT)
+    for checks in (CHECKS, RESUME_CHECKS):
+        names = [name_of(check) for check in checks]
+        assert len(set(names)) == len(names)
+        assert set(names) <= set(ABOUT)
     assert all(title and cost for title, cost in ABOUT.values())
 
 
@@ -101,3 +113,98 @@ def test_the_command_says_what_it_found_and_starts_nothing(tmp_path):
     shown = launch(home, "preflight", "demo", "--data", str(data))
     assert shown.returncode == 5
     assert "It would not start" in shown.stdout
+
+
+# --- before a run goes on
+
+MACHINE = Machine(
+    os="Linux", cores=2, ram_mib=16_000, free_ram_mib=9_000, gpus=(), gpu_note="none", has_bf16=Fact(value=True, reason="CPU"),
+)  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "絵 'a"
+    folder.mkdir()
+    for number in range(6):
+        Image.new("RGB", (600, 600), (number, 0, 0)).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text("a cat", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def again(paths, data):
+    """The plan of a resume, of a run that was made with the images as they are."""
+    plan = resolve(paths, Request(preset="demo", trainer="rehearsal", data=data), MACHINE)
+    run = create_run(paths, plan)
+    return replace(plan, parent=run.folder.name)
+
+
+def told(paths, plan):
+    return {
+        (problem.what.split(" since")[0], problem.where) for problem in check_changes(paths, plan, MACHINE)
+    }
+
+
+def test_what_has_changed_since_the_run_began_is_told_before_it_goes_on(paths, data, again):
+    assert told(paths, again) == set()
+    (data / "0.png").unlink()
+    Image.new("RGB", (700, 600)).save(data / "1.png")
+    os.utime(data / "2.png", (1, 1))
+    shutil.copy(data / "3.png", data / "new.png")
+    (data / "4.txt").write_text("a dog that is longer", encoding="utf-8")
+    (data / "5.txt").unlink()
+    assert told(paths, again) == {
+        ("1 image was taken away", "0.png"),
+        ("2 images were edited", "1.png, 2.png"),
+        ("1 image was added", "new.png"),
+        ("1 caption file was edited", "4.txt"),
+        ("2 caption files were taken away", "0.txt, 5.txt"),
+    }
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"[]", b'{"v":1,"images":3,"captions":{}}', b"[" * 99_999, b"\xff"]
+)
+def test_without_a_sound_inventory_nothing_is_said(paths, data, again, content):
+    kept = RunPaths(folder=paths.runs / again.parent).inventory
+    assert kept.is_file()
+    kept.unlink()
+    if content is not None:
+        kept.write_bytes(content)
+    (data / "0.png").unlink()
+    assert told(paths, again) == set()
+
+
+def test_another_base_model_is_refused_and_a_copy_is_not(paths, again, tmp_path):
+    model = tmp_path / "a.safetensors"
+    model.write_bytes(os.urandom(100_000))
+    plan = replace(
+        again,
+        model=model,
+        machine={**again.machine, "model_print": Fact(value=quick_print(model), reason="")},
+    )
+    assert list(check_same_model(paths, plan, MACHINE)) == []
+    shutil.copyfile(model, tmp_path / "b.safetensors")
+    assert list(check_same_model(paths, replace(plan, model=tmp_path / "b.safetensors"), MACHINE)) == []
+    model.write_bytes(os.urandom(100_000))
+    (problem,) = check_same_model(paths, plan, MACHINE)
+    assert problem.severity is Severity.ERROR
+    assert "another file" in problem.what
+
+
+def test_resume_asks_the_checks_first(paths, data, again, monkeypatch):
+    run = RunPaths(folder=paths.runs / again.parent)
+    write_state(run, replace(read_state(run), status=Status.PAUSED))
+    shutil.rmtree(data)
+    words = make_parser().parse_args(["resume", run.folder.name, "--yes", "--force"])
+    with pytest.raises(PreflightError, match="Nothing was started"):
+        control.resume(paths, words)
+    assert [path.name for path in paths.runs.iterdir()] == [run.folder.name]
+    assert read_state(run).resumed_by is None
+
+
+def test_old_warnings_are_not_told_again_at_a_resume(paths, data, again):
+    Image.new("RGB", (60, 60)).save(data / "0.png")  # far too small: known, or told of as edited
+    checks = {problem.check for problem in check_resume(paths, again, MACHINE) if problem.severity is not Severity.ERROR}  # fmt: skip
+    assert checks == {"changes"}

@@ -1,4 +1,4 @@
-"""Is this the same model file as before? Cheap first: a print of the header and of places in the file, in milliseconds.
+"""Is this the same model file as before? Cheap first: a print of its tensors' names and of places in them, in milliseconds.
 
 The print is not the SHA-256 that model pages show: that needs every byte, a minute for 7 GB on a hard disk. It is
 computed only when somebody asks for it, once, and remembered for as long as the file stays as it is.
@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from launcher.checkpoint.header import MOST_HEADER_BYTES
+from launcher.checkpoint.header import HeaderError, read_header
 from launcher.files import BLOCK_BYTES, write_json
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ SHA256_DIGITS = 64
 
 
 def quick_print(path: Path) -> str:
-    """BLAKE2b of size, header and 64 places of 4 KiB, as hexadecimal text; of a folder, of all its files.
+    """BLAKE2b of the tensors' names, types, shapes and of 64 places of 4 KiB; of a folder, of all its files.
 
-    Neither name nor time count: a copy has the same print. A changed tensor that none of the places meets is not
-    seen; another training, merge or precision changes all of them.
+    Neither name nor time nor metadata count: a copy, or a file that somebody gave a title, has the same print. A changed
+    tensor that none of the places meets is not seen; another training, merge or precision changes all of them.
 
     Raises:
         OSError: it cannot be read, or is neither a file nor a folder.
@@ -49,14 +49,19 @@ def quick_print(path: Path) -> str:
 
 
 def _print_of(path: Path) -> str:
-    size = path.stat().st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=DIGEST_BYTES)
+    size, start = path.stat().st_size, 0
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if length <= min(MOST_HEADER_BYTES, size):
-            digest.update(stream.read(length))
+        try:
+            header = read_header(path)
+            start = 8 + int.from_bytes(stream.read(8), "little")
+            tensors = sorted((name, header.dtypes[name], shape) for name, shape in header.shapes.items())
+            digest.update(json.dumps(tensors).encode())
+        except HeaderError:  # some other file: all of it is content
+            start = 0
+        digest.update(f"{size - start}".encode())
         for number in range(SAMPLES):
-            stream.seek(size * number // SAMPLES)
+            stream.seek(start + (size - start) * number // SAMPLES)
             digest.update(stream.read(SAMPLE_BYTES))
     return digest.hexdigest()
 

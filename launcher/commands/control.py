@@ -12,22 +12,34 @@ from launcher.paths import COMMAND, RunPaths, command
 if TYPE_CHECKING:
     import argparse
 
+    from launcher.errors import Problem
     from launcher.history import RunRecord
     from launcher.paths import Paths
+    from launcher.plan import Plan
 
 PAUSE_WAIT_S = 120.0  # a step of a big preset takes seconds, a state of a big LoRA some more
 
 
 def resume(paths: Paths, options: argparse.Namespace) -> int:
-    """Go on from the newest good state of a run and of the runs before it."""
+    """Go on from the newest good state of a run and of the runs before it, when nothing speaks against it."""
     from launcher.history import find_run
+    from launcher.preflight import check_resume
     from launcher.resume import resume_run
     from launcher.ui import console
 
+    found: list[Problem] = []
+
+    def agree(plan: Plan) -> None:
+        found.extend(check_resume(paths, plan, common.machine_of(paths)))
+        common.decide(found, force=options.force, yes=options.yes, is_json=options.json)
+
     record = find_run(paths, options.run, resumable=True)
-    point, run = resume_run(paths, record, settings=options.settings)
+    point, run = resume_run(paths, record, settings=options.settings, agree=agree)
     if options.json:
-        console.write_json({"run": run.folder.name, "from": record.id, "step": point.step})
+        problems = [problem.as_json for problem in found]
+        console.write_json(
+            {"run": run.folder.name, "from": record.id, "step": point.step, "problems": problems}
+        )
     else:
         console.show_resume_point(record, point)
     if options.background:

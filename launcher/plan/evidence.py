@@ -88,4 +88,4 @@ def model_fact(model: Path | None) -> Fact | None:
         found = quick_print(model)
     except (OSError, ValueError):
         return None
-    return Fact(value=found, reason="its size, its header and 64 places in it; not its SHA-256")
+    return Fact(value=found, reason="the names of its tensors and 64 places in them; not its SHA-256")

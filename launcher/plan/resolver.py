@@ -33,6 +33,7 @@ from launcher.preset import Setting, check_options, load_preset, load_settings
 from launcher.trainers import FULL_TRAINER, load_trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from launcher.machine import Machine
@@ -71,11 +72,7 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     facts = _facts(machine, trainer_setting, device, model if trainer.needs_model else None)
     if cards:
         facts["gpus"] = cards_fact(machine, cards)
-    peak = known_peak(preset, options) if trainer.name == FULL_TRAINER else None
-    if peak:
-        facts["peak_mib"] = Fact(
-            value=peak, reason="measured with these settings, beside some hundred MiB of CUDA's own"
-        )
+    facts |= _peak(preset, options, trainer)
     plan = Plan(
         name=name,
         preset=preset.name,
@@ -168,6 +165,12 @@ def _facts(machine: Machine, trainer: Setting, device: Fact, model: Path | None)
     if known:
         facts[FACT] = known
     return facts
+
+
+def _peak(preset: Preset, options: Mapping[str, Setting], trainer: Trainer) -> dict[str, Fact]:
+    peak = known_peak(preset, options) if trainer.name == FULL_TRAINER else None
+    reason = "measured with these settings, beside some hundred MiB of CUDA's own"
+    return {"peak_mib": Fact(value=peak, reason=reason)} if peak else {}
 
 
 def _with_commands(paths: Paths, plan: Plan, trainer: Trainer) -> Plan:

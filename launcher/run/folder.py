@@ -87,6 +87,7 @@ def check_resumable(record: RunRecord) -> None:
 
 def _create(paths: Paths, plan: Plan) -> RunPaths:
     from launcher.plan import plan_to_json, render_dataset_toml, render_train_toml
+    from launcher.preflight.changes import write_inventory
 
     run = RunPaths(folder=_make_folder(paths.runs, plan.name))
     created = round(time.time(), 3)
@@ -100,6 +101,7 @@ def _create(paths: Paths, plan: Plan) -> RunPaths:
         write_atomic(run.plan, plan_to_json(plan))
         write_atomic(run.train_toml, render_train_toml(plan, run))
         write_atomic(run.dataset_toml, render_dataset_toml(plan))
+        write_inventory(run, plan)
         write_state(run, state)
     except OSError:
         discard(run.folder)  # a full disk: half a run folder helps nobody
