@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from launcher.preset.owned import INSTEAD
-from launcher.preset.schema import WrongValueError, check_value, refuse_name
+from launcher.preset.schema import WrongValueError, check_value, refuse_name, suggest
 from launcher.trainers import Option
 from launcher.trainers.switches import SWITCHES
 
@@ -155,7 +155,25 @@ def resolve_paths(name: str, value: object, folder: Path) -> object:
     if isinstance(value, list):
         return [resolve_paths(name, item, folder) for item in value]
     text = str(value)
-    return str(folder / Path(text).expanduser()) if text else text
+    if not text or PureWindowsPath(text).is_absolute():  # `D:\x` in a preset that is read on Linux stays what it is
+        return text
+    return str(folder / Path(text).expanduser())
+
+
+def names_left_out(
+    document: Document, table: Mapping[str, Option], problems: list[Problem]
+) -> frozenset[str]:
+    """`without` of [preset]: options that are not taken over from what the preset extends."""
+    value = table_of(document, "preset", []).get("without", [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        what = "without needs a list of option names"
+        problems.append(document.problem(what, "preset", "without", fix='write without = ["min_snr_gamma"]'))
+        return frozenset()
+    for name in value:
+        if name not in table:
+            what = f"without: {printable(name)} is not an option of the trainer"
+            problems.append(document.problem(what, "preset", "without", fix=suggest(name, table)))
+    return frozenset(value)
 
 
 def printable(name: str) -> str:
