@@ -44,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_control(commands)
     _add_presets(commands)
     _add_environments(commands)
+    _add_tagger(commands)
     return parser
 
 
@@ -172,3 +173,27 @@ def _add_environments(commands: Subparsers) -> None:
     test = commands.add_parser("test", help="set up development and run the test suite", add_help=False, prefix_chars="\0")  # fmt: skip
     test.add_argument("pytest", nargs="*")  # with no prefix characters, pytest's own flags pass through
     test.set_defaults(command="environments:test")
+
+
+def _add_tagger(commands: Subparsers) -> None:
+    tag = _add(commands, "tag", "tag:tag", "write captions with a WD14 tagger, or take a tagging back")
+    tag.add_argument("folder", metavar="DIR", nargs="?", help="folder with images")
+    tag.add_argument("--undo", action="store_true", help="put the captions back as they were before the last tagging (of DIR)")  # fmt: skip
+    tag.add_argument("--model", metavar="NAME|DIR", help="tagger: a name (see --models), OWNER/NAME of the hub, or a folder")  # fmt: skip
+    tag.add_argument("--models", action="store_true", help="list the taggers that are known by name")
+    tag.add_argument("--mirror", metavar="URL", help="a mirror of the hub (default: HF_ENDPOINT, else the hub)")  # fmt: skip
+    tag.add_argument("--threshold", type=float, default=0.35, metavar="P", help="how sure the tagger must be of a tag (default: 0.35)")  # fmt: skip
+    tag.add_argument("--general-threshold", type=float, metavar="P", help="the same for general tags alone")
+    tag.add_argument("--character-threshold", type=float, metavar="P", help="the same for characters alone")
+    tag.add_argument("--rating", choices=("off", "first", "last"), default="off", help="the rating as a tag (default: off)")  # fmt: skip
+    tag.add_argument("--underscores", choices=("keep", "replace"), default="keep", help="`replace` writes blanks; faces such as ^_^ stay (default: keep)")  # fmt: skip
+    tag.add_argument("--undesired", metavar="A,B", default="", help="tags that are never written")
+    tag.add_argument("--prefix", metavar="WORDS", default="", help="written before all tags (default: none)")
+    tag.add_argument("--existing", choices=("keep", "append", "replace"), default="keep", help="captions that are there (default: keep)")  # fmt: skip
+    tag.add_argument("--extension", metavar=".EXT", default=".txt", help="of the caption files (default: .txt)")  # fmt: skip
+    tag.add_argument("--recursive", action="store_true", help="also folders inside of DIR")
+    tag.add_argument("--batch", type=int, default=4, metavar="N", help="images at a time (default: 4)")
+    tag.add_argument("--device", choices=("auto", "cpu"), default="auto", help="`cpu` leaves the graphics card alone")  # fmt: skip
+    tag.add_argument("--dry-run", action="store_true", help="show what would be done and stop")
+    _add_yes(tag)
+    _add_json(tag)

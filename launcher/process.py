@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -121,8 +122,11 @@ def run(
     on_line: Callable[[str], None] | None = None,
     timeout_s: float | None = None,
     keep_open: Sequence[int] = (),
+    most_lines: int | None = None,
 ) -> Finished:
     """Run a command to its end and return what it said; `on_line` sees each line as it comes.
+
+    `most_lines`: only the last so many are returned, for a command that says much and is followed by `on_line`.
 
     `keep_open` are handles that the command inherits: a lock handed on in this way is held until the command
     has ended too, even when we are killed before it. (Windows has no such handles; there it is not honoured.)
@@ -141,7 +145,7 @@ def run(
         raise LauncherError(f"{words[0]} cannot be started: {error.strerror or error}") from error
     with child:
         try:
-            output = _collect(child, on_line, timeout_s)
+            output = _collect(child, on_line, timeout_s, most_lines)
         except BaseException:
             child.kill()
             raise
@@ -149,8 +153,9 @@ def run(
 
 
 def _collect(
-    child: subprocess.Popen[str], on_line: Callable[[str], None] | None, timeout_s: float | None
-) -> str:
+    child: subprocess.Popen[str], on_line: Callable[[str], None] | None, timeout_s: float | None,
+    most_lines: int | None,
+) -> str:  # fmt: skip
     """Read to the end; a timer ends the child (and its children) when the time is up."""
     words = show(child.args) if isinstance(child.args, (list, tuple)) else ""
     is_late = threading.Event()
@@ -158,7 +163,7 @@ def _collect(
     if timeout_s is not None:
         timer.daemon = True
         timer.start()
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=most_lines)
     assert child.stdout is not None  # noqa: S101  (PIPE was asked for above)
     for line in child.stdout:
         lines.append(line)

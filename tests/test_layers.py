@@ -17,7 +17,7 @@ LAYERS = [
     {"states", "trainers", "machine"},
     {"preset", "monitor", "shim", "install", "crash", "demo", "pictures", "captions", "checkpoint"},
     {"plan", "failures"},
-    {"preflight", "history"},
+    {"preflight", "history", "tagger", "guard"},
     {"run", "report"},
     {"resume"},
     {"ending"},
@@ -33,10 +33,12 @@ ONLY_IN = {
     "rich": {"ui/"},
     "questionary": {"ui/"},
     "prompt_toolkit": {"ui/"},
-    "torch": {"trainers/rehearsal/", "shim/"},
+    "torch": {"trainers/rehearsal/", "shim/", "tagger/worker/"},
     "accelerate": {"trainers/rehearsal/", "shim/"},
     "diffusers": {"trainers/rehearsal/"},
-    "numpy": {"trainers/rehearsal/", "shim/"},
+    "numpy": {"trainers/rehearsal/", "shim/", "tagger/worker/"},
+    "onnxruntime": {"tagger/worker/"},
+    "cv2": {"tagger/worker/"},
 }
 
 

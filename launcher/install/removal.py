@@ -40,10 +40,10 @@ def made_for(paths: Paths, name: str) -> list[Path]:
 
 
 def shared(paths: Paths) -> list[Path]:
-    """What all trainers share: Pythons, tokenizers, downloads."""
+    """What all trainers share: Pythons, tokenizers, taggers, downloads."""
     return [
         folder
-        for folder in (paths.pythons, paths.tokenizers, paths.cache)
+        for folder in (paths.pythons, paths.tokenizers, paths.tagger, paths.cache)
         if folder.exists() or folder.is_symlink()
     ]
 

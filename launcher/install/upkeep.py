@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from launcher.paths import Paths
 
-TABLE = "torch-sets"  # beside the trainers' pins lies the table of torch builds
+TABLES = frozenset({"torch-sets", "taggers"})  # beside the trainers' pins lie tables that are none
 WAIT_S = 10.0
 MOST_NAMED = 6  # files of the trainer that somebody changed
 
@@ -35,7 +35,7 @@ class Difference:
 
 def known(paths: Paths) -> tuple[str, ...]:
     """Names of the trainers that can be installed: those with pins."""
-    return tuple(sorted(path.stem for path in paths.pins.glob("*.toml") if path.stem != TABLE))
+    return tuple(sorted(path.stem for path in paths.pins.glob("*.toml") if path.stem not in TABLES))
 
 
 def standing(paths: Paths) -> tuple[str, ...]:
