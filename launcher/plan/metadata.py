@@ -21,11 +21,15 @@ MOST_BYTES = 200 * 1024 * 1024  # 100,000 images with long captions have about 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """One image: its file, the size that the file says (upstream believes it), whether it has words."""
+    """One image: its file, the size that the file says (upstream believes it), and its words: caption, then tags."""
 
     path: Path
     size: Size | None
-    has_words: bool
+    words: str
+
+    @property
+    def has_words(self) -> bool:
+        return bool(self.words)
 
 
 def read_metadata(path: Path, folder: Path | None, trainer: str) -> tuple[Entry, ...]:
@@ -67,7 +71,9 @@ def _entry(name: str, row: dict[str, Any], folder: Path | None, trainer: str, fi
     return Entry(
         path=place,
         size=_size(row.get("train_resolution" if trainer == FORK else "image_size")),
-        has_words=bool(row.get("caption") or row.get("tags")),
+        words=", ".join(
+            part for key in ("caption", "tags") if isinstance(part := row.get(key), str) and part
+        ),
     )
 
 

@@ -1,23 +1,26 @@
-"""Does every image have a caption that the trainer can read?"""
+"""Does every image have a caption that the trainer can read, and are the words in it good for what is trained?"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from launcher import captions
+from launcher.captions import MOST_BYTES
 from launcher.errors import Problem, Severity
 from launcher.plan import parts_of
-from launcher.preflight.groups import Groups, Kind
+from launcher.plan.document_schema import REHEARSAL
+from launcher.preflight.groups import Kind
+from launcher.preflight.pairs import check_pairs
+from launcher.preflight.tagging import check_tags, names_of
+from launcher.preflight.words import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from launcher.captions import Words
     from launcher.machine import Machine
     from launcher.paths import Paths
-    from launcher.plan import Part, Plan
-
-MOST_CAPTIONS = 20_000
-MOST_BYTES = 64 * 1024  # captions have some hundred bytes; this much is some other text
+    from launcher.plan import Plan
 
 NOT_UTF8 = Kind(
     severity=Severity.ERROR, what="not saved as UTF-8", why="the trainer stops at the first such file", fix="save it again with the encoding UTF-8"
@@ -25,67 +28,69 @@ NOT_UTF8 = Kind(
 EMPTY = Kind(
     severity=Severity.ERROR, what="empty", why="sd-scripts stops at an empty caption", fix="write a caption into it, or delete the file"
 )  # fmt: skip
+BLANK = Kind(
+    severity=Severity.WARNING, what="without a word", why="there are only blanks: its image is trained without words", fix="write a caption into it"
+)  # fmt: skip
+LATER_WORDS = Kind(
+    severity=Severity.WARNING, what="blank in the first line", why="the trainer reads only that line: the words below it are lost",
+    fix="move the words into the first line",
+)  # fmt: skip
+LATER_LINES = Kind(
+    severity=Severity.WARNING, what="longer than one line", why="the trainer reads only the first line: the others are lost",
+    fix="write everything into one line, or let a line be drawn by chance: enable_wildcard = true in a dataset.toml",
+)  # fmt: skip
 LONG = Kind(
-    severity=Severity.ERROR,
+    severity=Severity.WARNING,
     what="far too long",
     why=f"more than {MOST_BYTES // 1024} KiB",
     fix="check that this is a caption",
 )
 UNREADABLE = Kind(severity=Severity.ERROR, what="unreadable", fix="check the file's permissions")
+MARK = Kind(
+    severity=Severity.NOTE, what="marked with a byte order mark", why="sd-scripts takes it for a part of the first tag in the LoRA's tag list; the training is the same",
+    fix='save as "UTF-8", not as "UTF-8 with BOM", if you like it tidy',
+)  # fmt: skip
+CONTROL = Kind(
+    severity=Severity.NOTE, what="sprinkled with control characters", why="they are dropped before the words are read", fix="take them out"
+)  # fmt: skip
+
+KINDS = {
+    captions.UNREADABLE: UNREADABLE, captions.EMPTY: EMPTY, captions.NOT_UTF8: NOT_UTF8, captions.BLANK: BLANK,
+    captions.LATER_WORDS: LATER_WORDS, captions.LATER_LINES: LATER_LINES, captions.LONG: LONG, captions.MARK: MARK,
+    captions.CONTROL: CONTROL,
+}  # fmt: skip
+# What the rehearsal takes for an empty caption.
+STRICT = {captions.BLANK: EMPTY, captions.LATER_WORDS: EMPTY}
 
 
-def check_captions(_paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]:
-    """Captions are there, in UTF-8, and not empty."""
-    parts = [part for part in parts_of(plan.dataset) if part.metadata is None]
-    for part in parts:
-        yield from _missing(part)
-    groups = Groups()
-    files = {path: None for part in parts for path in _caption_files(part)}
-    for path in list(files)[:MOST_CAPTIONS]:
-        kind = _look(path)
-        if kind:
-            groups.add(kind, path)
-    yield from groups.problems("caption file")
+def check_captions(paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]:
+    """Captions are there, can be read, and have words that fit what is trained."""
+    for part in parts_of(plan.dataset):
+        if part.metadata is None:
+            yield from check_pairs(part)
+    yield from check_words(paths, plan, words_of(paths, plan))
 
 
-def _caption_files(part: Part) -> list[Path]:
-    names = {part.folder.caption_of(image, part.caption_extension) for image in part.folder.images}
-    return [part.folder.path / name for name in sorted(name for name in names if name)]
+def check_words(paths: Paths, plan: Plan, words: Words) -> Iterator[Problem]:
+    """What is wrong with captions that have been read."""
+    yield from _faults(plan, words)
+    yield from check_tags(paths, plan, words)
 
 
-def _missing(part: Part) -> Iterator[Problem]:
-    """Regularisation images usually have no captions but their class word."""
-    folder, suffix, tokens = part.folder, part.caption_extension, part.class_tokens
-    count = len(folder.images)
-    missing = count - folder.captioned(suffix)
-    if not missing:
-        return
-    which = (
-        "none of the images has a caption"
-        if missing == count
-        else f"{missing} of {count} images have no caption"
-    )
-    if folder.is_reg:
-        which = which.replace("images", "regularisation images")
-    yield Problem(
-        severity=Severity.NOTE if tokens else Severity.WARNING,
-        what=which,
-        why=f'they are trained as "{tokens}"' if tokens else "without words the LoRA cannot be called by any",
-        fix=f"write beside photo.png a text file photo{suffix} with what is to be seen"
-        + ("" if tokens else ', or give all of them one word: --set dataset.class_tokens="word"'),
-        where=str(folder.path),
-    )
+def kind_of(fault: str, trainer: str) -> Kind:
+    """The kind of trouble that a fault of a caption means to a trainer."""
+    return STRICT.get(fault, KINDS[fault]) if trainer == REHEARSAL else KINDS[fault]
 
 
-def _look(path: Path) -> Kind | None:
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            return LONG
-        lines = raw.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        return NOT_UTF8
-    except OSError:
-        return UNREADABLE
-    return None if lines and lines[0].strip() else EMPTY  # trainers read the first line
+def _faults(plan: Plan, words: Words) -> Iterator[Problem]:
+    for fault in KINDS:
+        named = words.faults.get(fault)
+        if named is None:
+            continue
+        kind = kind_of(fault, plan.trainer)
+        says = "it looks like {}" if fault == captions.NOT_UTF8 else "{}"
+        files = [(path, says.format(detail) if detail else "") for path, detail in named.files]
+        yield Problem(
+            severity=kind.severity, what=f"1 caption file is {kind.what}" if named.count == 1 else f"{named.count} caption files are {kind.what}",
+            why=kind.why, fix=kind.fix, where=names_of(files, named.count),
+        )  # fmt: skip

@@ -28,7 +28,7 @@ class Preset:
     """A preset with everything that it inherits.
 
     `chain` holds its files, the own one first; `sha256` is over all of them. `is_base` marks what is there to be
-    extended rather than trained with, `captions` is advice on what to write into them, `is_proposed` what the launcher may propose for a card of its size. `peak_mib` is
+    extended rather than trained with, `captions` is advice on what to write into them, `activation_tag` whether they should all begin with one name (None: it does not say), `is_proposed` what the launcher may propose for a card of its size. `peak_mib` is
     the largest amount of memory that torch reserved when it was measured. `switches` are those of the launcher itself ([launcher]). `warnings` came up
     while reading; errors never get this far.
     """
@@ -48,6 +48,7 @@ class Preset:
     switches: Mapping[str, Setting] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
     captions: str = ""
+    activation_tag: bool | None = None
     is_proposed: bool = False
     peak_mib: int | None = None
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from launcher.preset.records import Setting
 
 TEXTS = ("title", "purpose", "captions", "extends", "trainer", "measured")
-KEYS = (*TEXTS, "min_vram_gib", "peak_mib", "base", "proposed")
+KEYS = (*TEXTS, "min_vram_gib", "peak_mib", "base", "proposed", "activation_tag")
 LINE = re.compile(r":(\d+)(?: \(|$)")
 MAX_CHAIN = 16  # files that extend each other; more is a mistake
 
@@ -109,6 +109,7 @@ def _load(paths: Paths, path: Path, name: str) -> Preset:
         title=chain[0].header["title"],
         purpose=chain[0].header.get("purpose", ""),
         captions=_inherited(chain, "captions") or "",
+        activation_tag=_inherited(chain, "activation_tag"),
         min_vram_gib=_inherited(chain, "min_vram_gib"),
         trainer=trainer,
         # Numbers belong to these very options: a child that changes one has none.
@@ -222,7 +223,7 @@ def _read_header(document: Document, problems: list[Problem]) -> dict[str, Any]:
             )
             if close == ["title"]:  # misspelled is not missing as well
                 header.setdefault("title", value)
-        elif name in {"base", "proposed"}:
+        elif name in {"base", "proposed", "activation_tag"}:
             _read_flag(document, name, value, header, problems)
         elif name == "min_vram_gib":
             _read_vram(document, value, header, problems)
