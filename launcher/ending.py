@@ -14,11 +14,12 @@ from launcher.files import read_json
 from launcher.paths import RunPaths
 from launcher.plan.changes import SOURCE, WITH_STATE
 from launcher.plan.document import is_document
+from launcher.plan.folders import REPEATS_NAME
 from launcher.resume import find_resume_point
 from launcher.run.sampler import cards_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from launcher.failures import Explanation
     from launcher.history import RunRecord
@@ -153,16 +154,31 @@ def _data_words(plan: Mapping[str, Any]) -> list[str]:
         for subset in (dataset.get("subsets") or () if isinstance(dataset, dict) else ())
         if isinstance(subset, dict) and isinstance(subset.get("image_dir"), str)
     ]
-    data = Path(plan["data"])
-    is_one = all(data in {Path(subset["image_dir"]), *Path(subset["image_dir"]).parents} for subset in subsets)  # fmt: skip
-    if is_one and not any(subset.get("is_reg") for subset in subsets):
-        is_itself = len(subsets) == 1 and Path(subsets[0]["image_dir"]) == data
-        return ["--data", f"{data}={subsets[0].get('num_repeats', 1)}" if is_itself else str(data)]
+    if short := _one_folder(Path(plan["data"]), subsets):
+        return ["--data", short]
     words = []
     for subset in subsets:
         flag = "--reg" if subset.get("is_reg") else "--data"
         words += [flag, f"{subset['image_dir']}={subset.get('num_repeats', 1)}"]
     return words
+
+
+def _one_folder(data: Path, subsets: Sequence[Mapping[str, Any]]) -> str | None:
+    """`DIR` or `DIR=N`, where the folders in it were found by that alone; None where each must be named."""
+    folders = [Path(subset["image_dir"]) for subset in subsets]
+    if any(subset.get("is_reg") for subset in subsets) or not all(
+        data in {one, *one.parents} for one in folders
+    ):
+        return None
+    said = [subset.get("num_repeats", 1) for subset in subsets]
+    if folders == [data]:
+        return f"{data}={said[0]}"
+    matches = [REPEATS_NAME.fullmatch(one.name) for one in folders]
+    numbers = [int(match[1]) if match else 0 for match in matches]  # a 0 is no number (plan.folders.look)
+    if said == [number or 1 for number in numbers]:
+        return str(data)
+    # said once for all of them; folders with a number in their names would not listen to it
+    return f"{data}={said[0]}" if len(set(said)) == 1 and not any(numbers) else None
 
 
 def _typed(plan: Mapping[str, Any], changed: set[str]) -> Iterator[str]:

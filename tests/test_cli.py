@@ -168,6 +168,19 @@ def test_a_failed_training_without_any_state_is_not_said_to_have_one(paths, last
     assert "resume 20260101-000000-x" in caught.value.fix
 
 
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".pt"])
+def test_the_lora_is_named_whatever_form_it_was_saved_in(tmp_path, suffix):
+    run = RunPaths(folder=tmp_path / "run")
+    run.output.mkdir(parents=True)
+    assert common.final_lora(run) is None
+    for number, stem in enumerate(("x", "x-step00000002", "x-step00000004")):
+        path = run.output / f"{stem}{suffix}"
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    (run.output / "report.html").write_bytes(b"")
+    assert common.final_lora(run) == str(run.output / f"x{suffix}")
+
+
 def test_exit_codes_are_documented():
     def subclasses(kind):
         return {kind} | {found for child in kind.__subclasses__() for found in subclasses(child)}

@@ -470,17 +470,18 @@ def home(tmp_path):
     return Paths(root=root, home=tmp_path, shipped=root)
 
 
-def plan_of(home, tmp_path, *settings, trainer="sd-scripts"):
+def plan_of(home, tmp_path, *settings, trainer="sd-scripts", data=None, reg=()):
     from launcher.machine import Fact, Machine
     from launcher.plan import Request, resolve
 
-    data = tmp_path / "aki style"
-    data.mkdir(exist_ok=True)
+    own = tmp_path / "aki style"
+    own.mkdir(exist_ok=True)
     machine = Machine(
         os="Linux", cores=2, ram_mib=16_000, free_ram_mib=9_000, gpus=(), gpu_note="none", has_bf16=Fact(value=True, reason="CPU"),
     )  # fmt: skip
     request = Request(
-        preset="style-8gb", trainer=trainer, data=data, model=tmp_path / "m.safetensors", name="x", settings=settings
+        preset="style-8gb", trainer=trainer, data=data or own, reg=reg, model=tmp_path / "m.safetensors", name="x",
+        settings=settings,
     )  # fmt: skip
     return resolve(home, request, machine)
 
@@ -597,6 +598,42 @@ def test_a_new_run_has_all_that_the_old_one_had(home, tmp_path):
     words = new_run_words(run, ())
     assert words[words.index("--data") + 1] == str(tmp_path / "dataset.toml")
     assert words.count("--data") == 1
+
+
+FOLDERS = {  # what lies in `data`, and what was typed
+    "plain": ((".",), ["data"]),
+    "plain, said": ((".",), ["data=4"]),
+    "numbered": (("3_aki", "5_haru"), ["data"]),
+    "unnumbered": (("aki", "haru"), ["data"]),
+    "unnumbered, said once": (("aki", "haru"), ["data=4"]),
+    "numbered, said once": (("3_aki", "5_haru"), ["data=4"]),
+    "each said": (("aki", "haru"), ["data/aki=2", "data/haru=6"]),
+    "a project": (("img/3_aki", "img/5_haru"), ["data"]),
+    "regularisation beside": (("3_aki", "haru", "reg/1_girl"), ["data"]),
+    "no number": (("0_aki", "haru"), ["data=2"]),
+}
+
+
+@pytest.mark.parametrize("case", FOLDERS)
+def test_the_offered_data_words_make_the_same_dataset(home, tmp_path, case):
+    from launcher.cli import make_parser
+    from launcher.ending import new_run_words
+    from launcher.paths import RunPaths
+    from launcher.plan import plan_to_json
+
+    folders, typed = FOLDERS[case]
+    for folder in folders:
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        (tmp_path / "data" / folder / "a.png").write_bytes(b"")
+    plan = plan_of(home, tmp_path, data=tuple(str(tmp_path / word) for word in typed))
+    run = RunPaths(folder=home.runs / "20261124-000000-x")
+    run.folder.mkdir(parents=True)
+    run.plan.write_text(plan_to_json(plan), encoding="utf-8")
+    options = make_parser().parse_args(new_run_words(run, ()))
+    again = plan_of(home, tmp_path, *options.settings, data=tuple(options.data), reg=tuple(options.reg))
+    assert again.dataset == plan.dataset
+    if case == "unnumbered, said once":
+        assert options.data == [str(tmp_path / "data=4")]
 
 
 @pytest.mark.parametrize(

@@ -656,7 +656,9 @@ def test_switches_come_from_preset_settings_and_words(paths, data, tmp_path):
 def test_a_rehearsal_has_only_the_switches_that_it_obeys(paths, data):
     plan = plan_for(paths, data, "launcher.offload_mib=100")
     assert {name for name in plan.options if name.startswith("launcher.")} == {
-        "launcher.state_every_minutes", "launcher.keep_states", "launcher.states_budget_gib", "launcher.offload_mib"
+        "launcher.state_every_minutes", "launcher.keep_states", "launcher.states_budget_gib", "launcher.stop_on_nan",
+        "launcher.hold_above_c", "launcher.continue_below_c", "launcher.on_battery", "launcher.on_low_disk",
+        "launcher.offload_mib",
     }  # fmt: skip
     assert any("launcher.offload_mib" in note for note in plan.notes if note.startswith("Without effect"))
 

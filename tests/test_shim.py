@@ -5,6 +5,7 @@ import subprocess
 import sys
 import types
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from launcher.shim.requests import Leave, requested
 from launcher.shim.samples import Samples, prompt_of, read_prompts
 from launcher.shim.saving import Saver, _make_durable
 from launcher.shim.trainer import keep_caches_in_memory
-from launcher.shim.trouble import in_words
+from launcher.shim.trouble import LossIsNaN, in_words
 
 STANDIN = Path(__file__).parent / "standin.py"
 
@@ -79,7 +80,7 @@ class FakeTrainer:
         for step in range(first, 11):
             self.harness.before_step(step)
             for micro in range(2):
-                self.record_loss(float(step + micro), 0, step)
+                self.record_loss(self.harness.loss_of(step, micro), 0, step)
             self.sample_images(self.harness, args, None, step)
             if args.save_every_n_steps and step % args.save_every_n_steps == 0:
                 self.harness.save_lora(f"x-step{step:08d}")
@@ -91,15 +92,18 @@ class FakeTrainer:
 class Harness:
     """The shim's parts around a fake trainer; also plays the accelerator."""
 
-    def __init__(self, run, keep=3):
+    def __init__(self, run, keep=3, **hooks):
         self.run = run
         self.reporter = Reporter(run.events)
         pace = Pace()
-        self.hooks = Hooks(run, self.reporter, pace, Phases(self.reporter), Samples(run, self.reporter))
+        self.hooks = Hooks(
+            run, self.reporter, pace, Phases(self.reporter), Samples(run, self.reporter), **hooks
+        )
         self.saver = self.hooks.saver = Saver(
             run, self.reporter, pace, keep=keep, on_lora_done=self.hooks.lora_done
         )
         self.saver.output_name = "x"
+        self.loss_of = lambda step, micro: float(step + micro)
         self.asks = {}  # step: text of the request that comes before it
         self.broken = set()  # what cannot be written: "state", "lora"
 
@@ -322,6 +326,19 @@ def test_good_states_stay_when_the_loss_is_no_number_any_more(harness):
     harness.before_step = lambda step: harness.hooks.pace.add_loss(float("nan")) if step > 5 else None
     harness.train(save_every_n_steps=1)
     assert state_names(harness.run)[:3] == ["step00000003", "step00000004", "step00000005"]
+
+
+@pytest.mark.parametrize(("limit", "last"), [(4, 5), (10, 8), (0, 10)])
+def test_a_rehearsal_too_stops_after_so_many_losses_that_are_no_numbers(run, limit, last):
+    """Two micro-batches a step, no number from step 4 on; 0: never."""
+    harness = Harness(run, stop_on_nan=limit)
+    harness.loss_of = lambda step, _micro: float("nan") if step >= 4 else 1.0
+    with pytest.raises(LossIsNaN) if limit else nullcontext() as caught:
+        harness.train()
+    steps = [event["step"] for event in events(run, "step")]
+    assert steps == list(range(1, last if limit else 11))
+    if caught:
+        assert caught.value.first_bad == 3, "the step before: its update may be what broke it"
 
 
 def test_a_pause_that_cannot_be_called_off_does_not_end_the_training(harness, monkeypatch):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 SETTLE_S = 20.0
+LORA_SUFFIXES = {".safetensors", ".ckpt", ".pt"}
 
 
 def machine_of(paths: Paths) -> Machine:
@@ -154,9 +155,10 @@ def write_report(paths: Paths, record: RunRecord) -> str | None:
 
 
 def final_lora(run: RunPaths) -> str | None:
-    """The LoRA that a finished run leaves: the file named like the run, else the newest."""
+    """The LoRA that a finished run leaves: the file named like the run, else the newest (`save_model_as` has three forms)."""
     files = sorted(
-        run.output.glob("*.safetensors"), key=lambda path: ("-step" not in path.stem, path.stat().st_mtime)
+        (path for path in run.output.glob("*") if path.suffix in LORA_SUFFIXES),
+        key=lambda path: ("-step" not in path.stem, path.stat().st_mtime),
     )
     return str(files[-1]) if files else None
 

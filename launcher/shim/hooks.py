@@ -37,7 +37,7 @@ class Hooks:
 
     def __init__(
         self, run: RunPaths, reporter: Reporter, pace: Pace, phases: Phases, samples: Samples, *,
-        crew: Crew | None = None, state_every_minutes: float = 0.0,
+        crew: Crew | None = None, state_every_minutes: float = 0.0, stop_on_nan: int = NAN_STEPS,
     ) -> None:  # fmt: skip
         self.saver: Saver
         self.pace = pace
@@ -59,7 +59,9 @@ class Hooks:
         self._leaving: Status | None = None  # asked for, but the trainer first saves what is due at this step
         self._saves_due = 0
         self._is_postponed = False
-        self._losses = LossWatch(NAN_STEPS)  # of the rehearsal; trouble.py watches the recorder of sd-scripts
+        self._losses = LossWatch(
+            stop_on_nan
+        )  # of the rehearsal; trouble.py watches the recorder of sd-scripts
 
     def wrap(self, trainer_class: type) -> None:
         """Put the wrappers on a class, each where the class has such a method."""

@@ -73,6 +73,7 @@ class Session:
         self._hooks = Hooks(
             self._run, self._reporter, pace, self._phases, Samples(self._run, self._reporter),
             crew=self._crew, state_every_minutes=self._switches["state_every_minutes"],
+            stop_on_nan=self._switches["stop_on_nan"],
         )  # fmt: skip
         self._saver = self._hooks.saver = Saver(
             self._run, self._reporter, pace, keep=self._switches["keep_states"],

@@ -42,7 +42,7 @@ TITLES = {
     FORK: "KohakuBlueleaf/sd-scripts, the fp8 experiments of January 2024",
 }
 # What the shim does for every trainer; the rest changes code that only sd-scripts has.
-COMMON_SWITCHES = FOR_THE_GUARD | {"state_every_minutes", "keep_states", "states_budget_gib"}
+COMMON_SWITCHES = FOR_THE_GUARD | {"state_every_minutes", "keep_states", "states_budget_gib", "stop_on_nan"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

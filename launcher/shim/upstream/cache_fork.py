@@ -31,7 +31,7 @@ def _wrap_latents(original: Callable[..., Any], caching: Caching, train_util: An
             path, info.latents, info.latents_original_size, info.latents_crop_ltrb, info.latents_flipped
         )
 
-    kind = Kind(phase="cache_latents", npz="latents_npz", held=("latents", "latents_flipped"), save=save)
+    kind = Kind.of_latents(save)
 
     @functools.wraps(original)
     def cache_latents(
@@ -63,12 +63,7 @@ def _wrap_texts(original: Callable[..., Any], caching: Caching, train_util: Any)
             path, info.text_encoder_outputs1, info.text_encoder_outputs2, info.text_encoder_pool2
         )
 
-    kind = Kind(
-        phase="cache_text_encoder_outputs",
-        npz="text_encoder_outputs_npz",
-        held=("text_encoder_outputs1", "text_encoder_outputs2", "text_encoder_pool2"),
-        save=save,
-    )
+    kind = Kind.of_texts(save, "text_encoder_outputs1", "text_encoder_outputs2", "text_encoder_pool2")
 
     @functools.wraps(original)
     def cache_texts(  # noqa: PLR0917  (upstream's own order of arguments)

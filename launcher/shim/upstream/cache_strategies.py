@@ -38,12 +38,7 @@ def _wrap_latents(original: Callable[..., Any], caching: Caching, base: Any) -> 
             getattr(info, "latents_flipped", None), getattr(info, "alpha_mask", None),
         )  # fmt: skip
 
-    kind = Kind(
-        phase="cache_latents",
-        npz="latents_npz",
-        held=("latents", "latents_flipped", "alpha_mask"),
-        save=save,
-    )
+    kind = Kind.of_latents(save, "alpha_mask")
 
     @functools.wraps(original)
     def new_cache_latents(dataset: Any, model: Any, accelerator: Any, *rest: Any, **more: Any) -> None:
@@ -71,12 +66,7 @@ def _wrap_texts(original: Callable[..., Any], caching: Caching, base: Any) -> Ca
 
         np.savez(path, **dict(zip(TEXT_KEYS, info.text_encoder_outputs, strict=True)))
 
-    kind = Kind(
-        phase="cache_text_encoder_outputs",
-        npz="text_encoder_outputs_npz",
-        held=("text_encoder_outputs",),
-        save=save,
-    )
+    kind = Kind.of_texts(save, "text_encoder_outputs")
 
     @functools.wraps(original)
     def new_cache_texts(dataset: Any, models: Any, accelerator: Any, *rest: Any, **more: Any) -> None:

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from launcher.shim.upstream.cache_files import CacheFiles, Wanted
 from launcher.shim.upstream.fingerprints import (
@@ -29,6 +29,11 @@ TEXT_KEYS: dict[str, tuple[int, ...] | None] = {"hidden_state1": None, "hidden_s
 LATENTS_STRIDE = 8
 
 
+Save: TypeAlias = (
+    "Callable[[str, Any], None]"  # (path that ends in .npz, record): write what the record holds
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
     """How one kind of tensors lies in upstream's records of images."""
@@ -36,7 +41,18 @@ class Kind:
     phase: str  # as the hooks call it
     npz: str  # attribute with the path of the file
     held: tuple[str, ...]  # attributes that hold the tensors while they are in memory
-    save: Callable[[str, Any], None]  # (path that ends in .npz, record): write what the record holds
+    save: Save
+
+    @classmethod
+    def of_latents(cls, save: Save, *more: str) -> Kind:
+        """`more`: what a version holds besides latents, and those of the mirrored image."""
+        return cls(
+            phase="cache_latents", npz="latents_npz", held=("latents", "latents_flipped", *more), save=save
+        )
+
+    @classmethod
+    def of_texts(cls, save: Save, *held: str) -> Kind:
+        return cls(phase="cache_text_encoder_outputs", npz="text_encoder_outputs_npz", held=held, save=save)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
