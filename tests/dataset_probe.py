@@ -169,12 +169,12 @@ def do_buckets(upstream, task):
 
 
 def chosen(manager, size):
-    """None where it stops, or where a side is nothing and everything after it would."""
+    """Bucket and scaled size; None where it stops, or where a side is nothing and everything after it would."""
     try:
-        sides = [int(side) for side in manager.select_bucket(*size)[0]]
+        bucket, resized, _ = manager.select_bucket(*size)
     except (ZeroDivisionError, AssertionError):
         return None
-    return sides if min(sides) > 0 else None
+    return [[int(side) for side in one] for one in (bucket, resized)] if min(bucket) > 0 else None
 
 
 def do_length(upstream, task):

@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 from launcher.plan.buckets import Buckets
-from launcher.plan.counting import count_epoch
+from launcher.plan.counting import count_epoch, image_size
 from launcher.plan.document_check import Checker
 from launcher.plan.document_schema import schema_of
 from launcher.plan.places import Places
+from launcher.plan.shapes import make_tables
 from launcher.plan.tomlout import write_toml
 from launcher.preset import Setting
 
@@ -248,8 +249,18 @@ def test_our_buckets_are_upstreams(views, trainer):
             resolution=tuple(task["resolution"]), enabled=True, min_reso=task["min"], max_reso=task["max"],
             steps=task["steps"], no_upscale=task["no_upscale"],
         )  # fmt: skip
-        ours = [buckets.choose(size) for size in sizes()]
-        assert [size and list(size) for size in ours] == theirs, task
+        ours = [(buckets.choose(size), buckets.resized(size)) for size in sizes()]
+        assert [bucket and [list(bucket), list(resized)] for bucket, resized in ours] == theirs, task
+
+
+@TRAINERS
+def test_our_tables_are_upstreams(views, trainer):
+    _, _, _, mine, answers = views(trainer)
+    options = {"train_batch_size": Setting(value=1, source="")}
+    for datasets, theirs in zip(mine, answers, strict=True):
+        tables = make_tables(options, {"general": {}, "datasets": datasets}, trainer, image_size)
+        ours = [[[list(row.size), row.shown] for row in table.rows] for table in tables]
+        assert ours == theirs["buckets"], (datasets, theirs)
 
 
 @TRAINERS

@@ -64,8 +64,27 @@ class Buckets:
                 found |= {(width, height), (height, width)}
         return sorted(size for size in found if min(size) > 0)
 
+    def resized(self, image: Size) -> Size | None:
+        """The size to which an image is scaled before what its bucket lacks is cut off; None as in `choose`."""
+        bucket = self.choose(image)
+        if bucket is None:
+            return None
+        if self.enabled and self.no_upscale:
+            return self._scaled_down(image)
+        is_wider = image[0] / image[1] > bucket[0] / bucket[1]
+        scale = bucket[1] / image[1] if is_wider else bucket[0] / image[0]
+        return int(image[0] * scale + 0.5), int(image[1] * scale + 0.5)
+
     def _shrunk(self, image: Size) -> Size | None:
         """Without enlarging: the image's own shape, cut down to whole steps."""
+        scaled = self._scaled_down(image)
+        if scaled is None:
+            return None
+        size = scaled[0] - scaled[0] % self.steps, scaled[1] - scaled[1] % self.steps
+        return size if min(size) > 0 else None  # smaller than a step: upstream divides by zero
+
+    def _scaled_down(self, image: Size) -> Size | None:
+        """What fits into the resolution's area, one side in whole steps; smaller images as they are."""
         width, height = image
         aspect = width / height
         area = self.resolution[0] * self.resolution[1]
@@ -80,8 +99,7 @@ class Buckets:
                 width, height = by_width, int(by_width / aspect + 0.5)
             else:
                 width, height = int(by_height * aspect + 0.5), by_height
-        size = width - width % self.steps, height - height % self.steps
-        return size if min(size) > 0 else None  # smaller than a step: upstream divides by zero
+        return width, height
 
     def _rounded(self, side: float) -> int:
         whole = int(side + 0.5)

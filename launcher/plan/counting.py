@@ -64,12 +64,12 @@ def _count(values: Mapping[str, Any], parts: list[Part], trainer: str) -> int | 
     if is_sorted and trainer == REHEARSAL:  # it sorts by a rule of its own
         return None
     try:
-        shown = _shown(parts, trainer)
+        shown = shown_images(parts, trainer)
     except InputError:  # a metadata file that the preflight will complain about
         return None
     if not is_sorted and not any(size for _, size, _ in shown):
         return -(-sum(repeats for _, _, repeats in shown) // batch)
-    buckets = _buckets(values, trainer)
+    buckets = buckets_of(values, trainer)
     is_preset = trainer == FORK and bool(shown) and all(size for _, size, _ in shown)
     return _sorted(shown, buckets, batch, is_preset=is_preset)
 
@@ -90,7 +90,7 @@ def _sorted(shown: list[Shown], buckets: Buckets, batch: int, *, is_preset: bool
     return count_batches(chosen, batch)
 
 
-def _buckets(values: Mapping[str, Any], trainer: str) -> Buckets:
+def buckets_of(values: Mapping[str, Any], trainer: str) -> Buckets:
     size = values["resolution"]
     sides = [int(side) for side in (size if isinstance(size, list) else str(size).split(","))]
     return Buckets(
@@ -104,7 +104,7 @@ def _buckets(values: Mapping[str, Any], trainer: str) -> Buckets:
     )
 
 
-def _shown(parts: list[Part], trainer: str) -> list[Shown]:
+def shown_images(parts: list[Part], trainer: str) -> list[Shown]:
     """Every image of a dataset: file, known size, how often it is shown. A folder that stands twice counts once."""
     train: list[Shown] = []
     reg: list[Shown] = []
