@@ -130,7 +130,7 @@ def commands():
     )
 
 
-@pytest.mark.parametrize("kind", ["install", "demo", "resume", "watch", "report", "check-up"])
+@pytest.mark.parametrize("kind", ["install", "demo", "resume", "watch", "report", "check-up", "tag"])
 def test_every_entry_of_the_menu_is_a_command_line(kind):
     words = menu.words_of(MenuAction(kind=kind, run="20260101-000000-x"))
     make_parser().parse_args(words)

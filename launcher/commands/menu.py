@@ -99,6 +99,7 @@ def words_of(action: MenuAction) -> list[str]:
         "watch": ["watch", *run],
         "report": ["report", *run, "--open"],
         "check-up": ["doctor"],
+        "tag": ["tag"],
     }
     return words[action.kind]
 

@@ -37,11 +37,11 @@ def tag(paths: Paths, options: argparse.Namespace) -> int:
     """Look, decide, show, ask, bring what is missing, tag, and say how to take it back."""
     if options.models:
         return _list_models(paths, options)
+    options = options if options.undo else _ask(paths, options)
     if options.undo:
         return _undo(paths, options)
     from launcher.tagger import images, journal, models
 
-    options = _ask(paths, options)
     wish = wish_of(paths, options)
     model = models.find(paths, wish.model)
     with journal.turn(paths):
@@ -66,7 +66,7 @@ def _runtime(paths: Paths, wish: Wish) -> Runtime:
 
 def _carry_out(paths: Paths, plan: Plan, *, is_quiet: bool) -> int:
     from launcher.tagger import models, work
-    from launcher.ui import console, tag_view
+    from launcher.ui import console, tag_progress, tag_view
 
     model = _make_ready(paths, plan, is_quiet=is_quiet)
     vouched = models.vouch(paths, model)
@@ -81,7 +81,7 @@ def _carry_out(paths: Paths, plan: Plan, *, is_quiet: bool) -> int:
         advance(now, done)
 
     try:
-        with tag_view.progress(len(plan.found.targets), is_quiet=is_quiet) as advance:
+        with tag_progress.progress(len(plan.found.targets), is_quiet=is_quiet) as advance:
             result = work.tag(paths, plan.wish, plan.found, model, plan.where, on_progress=keep)
     except BaseException:
         if result is not None and result.written and not is_quiet:
@@ -186,11 +186,13 @@ def _ask(paths: Paths, options: argparse.Namespace) -> argparse.Namespace:
 
     if options.folder or options.yes or not prompts.can_ask():
         return options
+    from launcher.tagger.journal import UNDONE, entries
     from launcher.tagger.models import default_name, known
     from launcher.ui.tag_ask import ask_tagging
 
+    last = next((entry.folder for entry in entries(paths.tagger_journal) if entry.status != UNDONE), None)
     models = {name: (model.title, model.size) for name, model in known(paths).items()}
-    return ask_tagging(options, models, default=default_name(paths))
+    return ask_tagging(options, models, default=default_name(paths), undoable=last)
 
 
 def _agreed(model: Model, where: Runtime, options: argparse.Namespace) -> bool:

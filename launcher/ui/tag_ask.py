@@ -10,17 +10,34 @@ from launcher.ui.prompts import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 OWN = "own"
 
 
-def ask_tagging(options: Namespace, models: Mapping[str, tuple[str, int]], *, default: str) -> Namespace:
-    """The command line with the answers in it. `models`: name to title and bytes.
+def ask_tagging(
+    options: Namespace, models: Mapping[str, tuple[str, int]], *, default: str, undoable: Path | None
+) -> Namespace:
+    """The command line with the answers in it.
+
+    Args:
+        options: the command line.
+        models: name to title and bytes.
+        default: name of the model that is offered first.
+        undoable: the folder of the last tagging that can be taken back.
 
     Raises:
         Back: ^C.
     """
     answers = dict(vars(options))
+    if undoable is not None:
+        what = [
+            Choice(value=False, title="Write captions"),
+            Choice(value=True, title="Take the last tagging back", hint=str(undoable)),
+        ]
+        answers["undo"] = prompts.ask_choice("What shall be done?", what, flag="--undo")
+        if answers["undo"]:
+            return Namespace(**answers)
     answers["folder"] = str(prompts.ask_path("Which folder of images?", flag="DIR", kind="folder"))
     if not options.model:
         choices = [
