@@ -44,7 +44,7 @@ def images(folder, *names, suffix=".txt", size=(64, 64), captions=True):
     """Real images, each with a caption."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
-        Image.new("RGB", size, (90, 120, 30)).save(folder / name)
+        Image.effect_noise(size, 60).convert("RGB").save(folder / name)
         if captions:
             (folder / name).with_suffix(suffix).write_text(f"a {name}", encoding="utf-8")
     return folder

@@ -16,7 +16,7 @@ from launcher.errors import Severity
 from launcher.machine import Fact, Gpu, Machine
 from launcher.paths import Paths
 from launcher.plan import Request, resolve
-from launcher.preflight import CHECKS, captions, check_plan, images, room
+from launcher.preflight import CHECKS, captions, check_plan, room
 from launcher.preflight.environment import check_environment
 from launcher.preflight.model import check_files, check_model, why_no_checkpoint
 from launcher.preflight.options import check_options
@@ -185,55 +185,6 @@ def test_zip_renamed_png(paths, data):
     assert "it is a zip archive" in problem.where
 
 
-@pytest.mark.parametrize(
-    ("raw", "kind"),
-    [
-        (b"", images.EMPTY),
-        (b"hello", images.NO_IMAGE),
-        (b"\x89PNG\r\n\x1a\n", images.NO_IMAGE),
-        (b"<!DOCTYPE html><html>", images.NO_IMAGE),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", images.NO_IMAGE),
-    ],
-)
-def test_files_that_are_no_images(tmp_path, raw, kind):
-    path = tmp_path / "x.png"
-    path.write_bytes(raw)
-    assert images.look(path)[0] is kind
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp"])
-def test_every_kind_of_image_is_decoded_to_its_end(tmp_path, suffix):
-    path = tmp_path / f"x.{suffix}"
-    Image.effect_noise((300, 200), 80).convert("RGB").save(path)
-    assert images.look(path) == (None, "300 × 200", (300, 200))
-    raw = path.read_bytes()
-    path.write_bytes(raw[: int(len(raw) * 0.9)])
-    assert images.look(path)[0] is images.DAMAGED
-
-
-def test_a_picture_that_would_fill_the_memory_is_not_decoded(tmp_path):
-    """A one-colour PNG of 30,000 × 30,000 pixels has 110 KB, and 2.7 GB when it is decoded."""
-    path = tmp_path / "bomb.png"
-    write_black_png(path, 30_000)
-    assert path.stat().st_size < 500_000
-    assert images.look(path)[0] is images.HUGE
-
-
-def write_black_png(path, side):
-    import struct
-    import zlib
-
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    deflate = zlib.compressobj(9)
-    rows = b"".join(deflate.compress(bytes(1 + side // 8)) for _ in range(side)) + deflate.flush()
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    )
-
-
 def test_many_damaged_images_are_one_problem(paths, data):
     for number in range(10, 20):
         (data / f"{number}.png").write_bytes(b"nonsense")
@@ -246,18 +197,10 @@ def test_many_damaged_images_are_one_problem(paths, data):
 
 
 def test_small_images_warn(paths, data):
-    Image.new("RGB", (100, 100)).save(data / "0.jpg")
+    Image.effect_noise((100, 100), 60).convert("RGB").save(data / "0.jpg")
     problem = only(problems_in(paths, data))
     assert problem.severity is Severity.WARNING
     assert "100 × 100" in problem.where
-
-
-def test_beyond_the_limit_it_says_so(paths, data, monkeypatch):
-    monkeypatch.setattr(images, "MOST_IMAGES", 4)
-    (data / "5.jpg").write_bytes(b"nonsense")
-    problem = only(problems_in(paths, data))
-    assert problem.severity is Severity.NOTE
-    assert "first 4 of 6" in problem.what
 
 
 # Captions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.pictures.copies import alike, same_files
+from launcher.pictures.copies import Copies, alike, same_files
 from launcher.pictures.looking import look_at
 from launcher.pictures.record import DAMAGED, EMPTY, FAULTS, HUGE, NO_IMAGE, UNREADABLE, UNREADABLE_NAME, Look
 
@@ -14,6 +14,7 @@ __all__ = [
     "NO_IMAGE",
     "UNREADABLE",
     "UNREADABLE_NAME",
+    "Copies",
     "Look",
     "alike",
     "look_at",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from io import BytesIO, FileIO
 
 HEAD_BYTES = 512
 TEXT_BYTES = frozenset({*range(32, 256), 9, 10, 13})
@@ -27,10 +27,10 @@ FTYP = slice(4, 8)  # of HEIC, AVIF and videos
 BRAND = slice(8, 12)  # of those, and of RIFF
 
 
-def head_of(stream: BinaryIO) -> bytes:
+def head_of(stream: BytesIO | FileIO) -> bytes:
     """The first bytes."""
     stream.seek(0)
-    return stream.read(HEAD_BYTES)
+    return stream.read(HEAD_BYTES) or b""
 
 
 def begun_image(head: bytes) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SIDE = 9  # dHash compares neighbours: 9 x 9 values give 8 x 8 bits each way
 # Grey levels between the darkest and the brightest of the 81 values. Below it the hash is made of noise.
 LEAST_CONTRAST = 8
+SMALL_WIDTH = 128  # up to here shrinking in one step is quicker
 GAP = 2.0  # Pillow shrinks by whole numbers first, down to twice the size that is asked for
 
 
@@ -39,9 +40,10 @@ def grays_of(image: Picture) -> list[int]:
         return _deep_grays(image)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA")
-    elif image.mode == "1":
+    elif image.mode == "1" or (image.mode == "RGB" and image.width <= SMALL_WIDTH):
         image = image.convert("L")
-    small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=GAP)
+    gap = GAP if image.width > SMALL_WIDTH else None
+    small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=gap)
     if small.mode in {"RGBA", "LA"}:
         ground = Image.new("L", small.size, 255)
         ground.paste(small.convert("L"), mask=small.getchannel("A"))

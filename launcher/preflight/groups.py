@@ -49,7 +49,12 @@ def _names(files: list[tuple[Path, str]]) -> str:
     """The first names, each with its detail; a single file with its whole path."""
     if len(files) == 1:
         path, detail = files[0]
-        return f"{path} ({detail})" if detail else str(path)
-    names = [f"{path.name} ({detail})" if detail else path.name for path, detail in files[:SHOWN]]
+        return f"{safe(str(path))} ({detail})" if detail else safe(str(path))
+    names = [f"{safe(path.name)} ({detail})" if detail else safe(path.name) for path, detail in files[:SHOWN]]
     more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return f"{', '.join(names)}{more}, in {files[0][0].parent}"
+    return f"{', '.join(names)}{more}, in {safe(str(files[0][0].parent))}"
+
+
+def safe(name: str) -> str:
+    """A file's name as text that can be printed and stored: bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

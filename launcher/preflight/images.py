@@ -1,137 +1,150 @@
-"""Can every image really be decoded, to its last row? A trainer finds out after minutes, one image at a time."""
+"""Can every image be decoded to its last row, and does the trainer see what its owner sees?
+
+What sd-scripts v0.10.1 does with an image is `Image.open(path).convert("RGB")`, or "RGBA" with `alpha_mask`
+(`load_image` in `library/train_util.py`): no rotation by EXIF, no background under transparent parts, no colour
+profile, only the first picture of an animation, and 16-bit grey is cut at 255, which leaves white.
+"""
 
 from __future__ import annotations
 
-import os
-import struct
-import warnings
-import zlib
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from launcher.errors import InputError, Problem, Severity
+from launcher.pictures import Copies, look_at
 from launcher.plan import parts_of, read_metadata
-from launcher.preflight.groups import Groups, Kind
+from launcher.preflight.groups import Groups, Kind, safe
+from launcher.preflight.image_kinds import ODDITIES, OF_FAULT, SMALL, TINY, TRANSPARENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from launcher.machine import Machine
     from launcher.paths import Paths
+    from launcher.pictures import Look
     from launcher.plan import Part, Plan
 
-MOST_IMAGES = 2000  # some tens of milliseconds each: more would let people wait for minutes
+    Tell = Callable[[int, int], None]
+
 MOST_THREADS = 8  # Pillow decodes outside of Python's lock
-MOST_PIXELS = 100_000_000  # 300 MB decoded; the trainers refuse more
-NO_SIZE = (0, 0)
 SMALL_SHARE = 4  # an image with less than a quarter of the resolution's pixels is blown up, or a poor teacher
+SHOWN_GROUPS = 3
+SHOWN_COPIES = 4
 
-# What Pillow's decoders raise on damaged files besides OSError.
-DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
-
-REPLACE = "put a good copy in its place, or move the file out of the folder"
-UNREADABLE = Kind(severity=Severity.ERROR, what="not readable", fix="check the file's permissions")
-EMPTY = Kind(
-    severity=Severity.ERROR,
-    what="empty (0 bytes)",
-    why="an interrupted download or a full disk leaves such files",
-    fix=REPLACE,
-)
-NO_IMAGE = Kind(severity=Severity.ERROR, what="not what the name says", fix=REPLACE)
-DAMAGED = Kind(
-    severity=Severity.ERROR,
-    what="damaged",
-    why="the trainer would stop in the middle of the work",
-    fix=REPLACE,
-)
-HUGE = Kind(
-    severity=Severity.ERROR,
-    what="too large to decode",
-    why=f"more than {MOST_PIXELS // 1_000_000} megapixels",
-    fix="scale it down",
-)
-SMALL = Kind(
-    severity=Severity.WARNING, what="much smaller than the resolution", why="the LoRA would learn the blur of small pictures",
-    fix="use larger ones, or a lower resolution",
-)  # fmt: skip
-
-TINY = Kind(
-    severity=Severity.ERROR, what="too small for bucket_no_upscale", why="a side is shorter than bucket_reso_steps: the trainer divides by zero",
-    fix="take the file out, or switch bucket_no_upscale off",
-)  # fmt: skip
-
-# How files begin that people rename by accident.
-BEGINNINGS = {
-    b"PK\x03\x04": "a zip archive", b"%PDF": "a PDF", b"<!DOCTYPE": "a web page", b"<html": "a web page", b"<svg": "an SVG drawing",
-    b"<?xml": "an SVG drawing", b"8BPS": "a Photoshop file", b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7-Zip archive",
-}  # fmt: skip
-HEIF_BRANDS = {b"heic", b"heix", b"mif1", b"avif"}
+# All checks have one signature, without room for a progress bar.
+_TELL: ContextVar[Tell | None] = ContextVar("tell", default=None)
 
 
-def check_images(_paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
-    """Decode every image (the first 2,000 of them)."""
-    floors = _floors(plan)
-    paths = list(floors)
-    groups = Groups()
-    with warnings.catch_warnings(), ThreadPoolExecutor(max(1, min(MOST_THREADS, machine.cores))) as pool:
-        warnings.simplefilter("ignore")  # Pillow warns of oddities that do no harm; sizes are judged below
-        for path, found in zip(paths[:MOST_IMAGES], pool.map(look, paths[:MOST_IMAGES]), strict=True):
-            kind, detail, size = found
-            kind = kind or _too_small(size, floors[path])
-            if kind:
-                groups.add(kind, path, detail)
+@contextmanager
+def told_to(tell: Tell) -> Iterator[None]:
+    """While the context lasts, `tell` hears how many images are decoded and how many there are."""
+    token = _TELL.set(tell)
+    try:
+        yield
+    finally:
+        _TELL.reset(token)
+
+
+def check_images(paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
+    """Decode every image, or remember what it was."""
+    wants = _wants(plan)
+    groups, copies = Groups(), Copies()
+    threads = max(1, min(MOST_THREADS, machine.cores))
+    for look in look_at(list(wants), store=paths.picture_store, threads=threads, tell=_TELL.get()):
+        for kind, detail in kinds_of(look, wants[look.path]):
+            groups.add(kind, look.path, detail)
+        copies.add(look)
     yield from groups.problems("image")
-    if len(paths) > MOST_IMAGES:
-        yield Problem(
-            severity=Severity.NOTE, what=f"only the first {MOST_IMAGES} of {len(paths)} images were decoded",
-            why="to let you wait no longer", where=str(plan.data),
-        )  # fmt: skip
+    yield from _copies(copies)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Floor:
-    """How small an image may be."""
+class Want:
+    """What is asked of an image."""
 
     pixels: int  # fewer are blown up
     side: int  # at a shorter one the trainer stops
+    has_mask: bool = False  # transparent parts are left out of the loss
+
+    def and_also(self, other: Want) -> Want:
+        """For an image that stands in two datasets."""
+        return Want(
+            pixels=min(self.pixels, other.pixels),
+            side=max(self.side, other.side),
+            has_mask=self.has_mask and other.has_mask,
+        )
 
 
-def _too_small(size: tuple[int, int], floor: Floor) -> Kind | None:
-    if min(size) < floor.side:
-        return TINY
-    return SMALL if size[0] * size[1] < floor.pixels else None
+def kinds_of(look: Look, want: Want) -> Iterator[tuple[Kind, str]]:
+    """All that is wrong or odd about one image, each with a detail."""
+    if look.fault:
+        yield OF_FAULT[look.fault], look.detail
+        return
+    size = f"{look.width} × {look.height}"
+    if min(look.width, look.height) < want.side:
+        yield TINY, size
+    elif look.pixels < want.pixels:
+        yield SMALL, size
+    if look.has_alpha and not want.has_mask:
+        yield TRANSPARENT, ""
+    for kind, is_so, detail in ODDITIES:
+        if is_so(look):
+            yield kind, detail(look)
 
 
-def _floors(plan: Plan) -> dict[Path, Floor]:
+def _copies(copies: Copies) -> Iterator[Problem]:
+    """Images that count twice."""
+    same, alike = copies.same_files(), copies.alike()
+    if same:
+        count = sum(len(group) - 1 for group in same)
+        yield Problem(
+            severity=Severity.NOTE, what="1 image is a copy of another" if count == 1 else f"{count} images are copies of others",
+            why="the same bytes under another name: the trainer shows them more often than the rest", fix="delete the copies, unless you mean it",
+            where=_named(same),
+        )  # fmt: skip
+    if alike:
+        count = sum(len(group) for group in alike)
+        yield Problem(
+            severity=Severity.NOTE, what=f"{count} images show nearly the same as another one",
+            why="the same picture scaled or saved again, or pictures of one series: they count more than the rest", fix="look at them, and keep the best of each",
+            where=_named(alike),
+        )  # fmt: skip
+
+
+def _named(groups: list[list[Path]]) -> str:
+    """`a.png = b.png, c.png = d.png and 7 more, in FOLDER`."""
+    shown = [
+        " = ".join(safe(path.name) for path in group[:SHOWN_COPIES])
+        + (f" = {len(group) - SHOWN_COPIES} more" if len(group) > SHOWN_COPIES else "")
+        for group in groups[:SHOWN_GROUPS]
+    ]
+    more = f" and {len(groups) - SHOWN_GROUPS} more" if len(groups) > SHOWN_GROUPS else ""
+    return f"{', '.join(shown)}{more}, in {safe(str(groups[0][0].parent))}"
+
+
+def _wants(plan: Plan) -> dict[Path, Want]:
     """Every image once."""
+    options = {name: setting.value for name, setting in plan.options.items()}
     general = plan.dataset.get("general", {})
-    floors: dict[Path, Floor] = {}
+    wants: dict[Path, Want] = {}
     for part in parts_of(plan.dataset):
-        values = {**general, **plan.dataset["datasets"][part.number]}
+        dataset = plan.dataset["datasets"][part.number]
+        values = {**general, **dataset}
         size = values["resolution"]
         sides = size if isinstance(size, list) else [size]
         is_kept = bool(values.get("enable_bucket") and values.get("bucket_no_upscale"))
-        floor = Floor(
+        masks = [options, values, *dataset.get("subsets", [])]
+        want = Want(
             pixels=int(sides[0]) * int(sides[-1]) // SMALL_SHARE,
             side=int(values.get("bucket_reso_steps", 64)) if is_kept else 1,
+            has_mask=any(place.get("alpha_mask") for place in masks),
         )
         for path in _images_of(plan, part):
-            known = floors.get(path, floor)
-            floors[path] = Floor(pixels=min(floor.pixels, known.pixels), side=max(floor.side, known.side))
-    return floors
+            wants[path] = wants[path].and_also(want) if path in wants else want
+    return wants
 
 
 def _images_of(plan: Plan, part: Part) -> list[Path]:
@@ -142,43 +155,3 @@ def _images_of(plan: Plan, part: Part) -> list[Path]:
     except InputError:  # the check of the data tells
         return []
     return [entry.path for entry in entries if entry.path.is_file()]
-
-
-def look(path: Path) -> tuple[Kind | None, str, tuple[int, int]]:  # noqa: PLR0911  (one return for each way to be broken)
-    """What is wrong with one image (or None), a detail, and its width and height."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        if path.stat().st_size == 0:
-            return EMPTY, "", NO_SIZE
-        with Image.open(path) as image:
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                return HUGE, f"{width} × {height}", NO_SIZE
-            image.load()
-            return None, f"{width} × {height}", (width, height)
-    except UnidentifiedImageError:
-        return NO_IMAGE, _true_kind(path), NO_SIZE
-    except (Image.DecompressionBombError, MemoryError):
-        return HUGE, "", NO_SIZE
-    except PermissionError as error:
-        return UNREADABLE, error.strerror or "", NO_SIZE
-    except DAMAGE as error:
-        return DAMAGED, _short(error), NO_SIZE
-
-
-def _short(error: BaseException) -> str:
-    """Pillow's reason without its numbers of bytes; the first line of it."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:80]
-
-
-def _true_kind(path: Path) -> str:
-    """What the file really is, where its first bytes tell."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(16)
-    except OSError as error:
-        return os.strerror(error.errno) if error.errno else ""
-    if head[4:8] == b"ftyp" and head[8:12] in HEIF_BRANDS:
-        return "a HEIC or AVIF photo: export it as JPEG or PNG"
-    return next((f"it is {kind}" for begin, kind in BEGINNINGS.items() if head.startswith(begin)), "")
