@@ -27,6 +27,15 @@ def write_toml(tables: Mapping[str, Any], heading: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+def write_value(value: object) -> str:
+    """One value as it stands behind an `=`.
+
+    Raises:
+        ValueError: it has no TOML form.
+    """
+    return _value(value)
+
+
 def _write_table(table: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:
     inner = {key: value for key, value in table.items() if _is_table(value) or _is_tables(value)}
     lines += [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner]

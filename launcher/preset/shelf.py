@@ -15,7 +15,7 @@ from launcher.preset.fitting import fit_options
 from launcher.preset.layers import lay_over
 from launcher.preset.records import AUTOMATIC_TRAINER, BrokenPreset, Preset
 from launcher.preset.rules import check_combinations
-from launcher.preset.tables import Tables, printable, read_tables, strings, table_of
+from launcher.preset.tables import Tables, names_left_out, printable, read_tables, strings, table_of
 from launcher.preset.text import Document, label_of, read_document, refuse
 from launcher.trainers import TRAINERS, load_options, load_trainer
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from launcher.preset.records import Setting
 
 TEXTS = ("title", "purpose", "captions", "extends", "trainer", "measured")
-KEYS = (*TEXTS, "min_vram_gib", "peak_mib", "base", "proposed", "activation_tag")
+KEYS = (*TEXTS, "min_vram_gib", "peak_mib", "base", "proposed", "activation_tag", "without")
 LINE = re.compile(r":(\d+)(?: \(|$)")
 MAX_CHAIN = 16  # files that extend each other; more is a mistake
 
@@ -96,7 +96,7 @@ def _find(paths: Paths, name: str, *, shipped_only: bool) -> Path:
 def _load(paths: Paths, path: Path, name: str) -> Preset:
     chain, problems = _read_chain(paths, path)
     layers = [file.tables for file in reversed(chain)]
-    options = lay_over(*(layer.options for layer in layers))
+    options = _inherit_options(chain)
     unreadable = {item for layer in layers for item in layer.unreadable}
     is_whole = "extends" not in chain[-1].header  # with a parent missing, every rule would be about the gap
     trainer = _inherited(chain, "trainer") or AUTOMATIC_TRAINER
@@ -137,6 +137,15 @@ def _combinations(
     return [*fitted.problems, *check_combinations(fitted.options, unreadable, trainer)]
 
 
+def _inherit_options(chain: list[_File]) -> dict[str, Setting]:
+    """All options of a chain; what a file names in `without` is not taken over from those that it extends."""
+    options: dict[str, Setting] = {}
+    for file in reversed(chain):
+        kept = {name: item for name, item in options.items() if name not in file.header["without"]}
+        options = lay_over(kept, file.tables.options)
+    return options
+
+
 def _inherited(chain: list[_File], key: str) -> Any:
     return next((file.header[key] for file in chain if key in file.header), None)
 
@@ -162,6 +171,7 @@ def _read_chain(paths: Paths, path: Path) -> tuple[list[_File], list[Problem]]:
             break
         tables = read_tables(document, table, known=("preset",))
         header = _read_header(document, tables.problems)
+        header["without"] = names_left_out(document, table, tables.problems)
         chain.append(_File(document=document, header=header, tables=tables))
         following = _parent(paths, chain, tables.problems)
         problems += sorted(tables.problems, key=_line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Group
 from rich.padding import Padding
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from launcher.ui.palette import Glyphs
 
 MODEL_PRINT = "model_print"
+T = TypeVar("T")
 MOST_NAMED = 5  # variables; all of them are in `--json`
 
 # By what people look for, not by upstream's order; the first group with a matching beginning takes the option.
@@ -39,7 +40,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
-def grouped(options: Mapping[str, Setting]) -> list[tuple[str, list[tuple[str, Setting]]]]:
+def grouped(options: Mapping[str, T]) -> list[tuple[str, list[tuple[str, T]]]]:
     """The options by group, empty groups left out, each in the order of its beginnings."""
     left = dict(options)
     groups = []
