@@ -133,7 +133,22 @@ def _add_presets(commands: Subparsers) -> None:
     show.add_argument("preset", metavar="NAME")
     validate = _add(commands, "validate", "presets:validate", "check a preset file")
     validate.add_argument("file", metavar="FILE")
-    for parser in (presets, show, validate):
+    read = _add(
+        commands,
+        "import",
+        "importing:import_files",
+        "turn training scripts of others (.ps1) into presets; nothing in them is run",
+    )
+    read.add_argument(
+        "files", metavar="FILE", nargs="*", help="a script, or a folder with scripts (default: asks)"
+    )
+    read.add_argument("-o", "--output", metavar="FILE", help="where the preset goes: a file, or a folder (default: your presets)")  # fmt: skip
+    read.add_argument(
+        "--follow", action="store_true", help="also read the TOML file of settings that a script names"
+    )
+    read.add_argument("--dry-run", action="store_true", help="show what was understood, write nothing")
+    _add_yes(read)
+    for parser in (presets, show, validate, read):
         _add_json(parser)
 
 

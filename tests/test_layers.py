@@ -17,7 +17,7 @@ LAYERS = [
     {"states", "trainers", "machine"},
     {"preset", "monitor", "shim", "install", "crash", "demo", "pictures", "captions", "checkpoint"},
     {"plan", "failures"},
-    {"preflight", "history", "tagger", "guard"},
+    {"preflight", "history", "tagger", "guard", "importer"},
     {"run", "report"},
     {"resume"},
     {"ending"},

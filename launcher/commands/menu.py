@@ -100,6 +100,7 @@ def words_of(action: MenuAction) -> list[str]:
         "report": ["report", *run, "--open"],
         "check-up": ["doctor"],
         "tag": ["tag"],
+        "import": ["import"],
     }
     return words[action.kind]
 

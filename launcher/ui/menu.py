@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Kind = Literal[
         "install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit",
-        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "tag",
+        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "tag", "import",
     ]  # fmt: skip
 
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
@@ -183,6 +183,7 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
             Choice(value=MenuAction(kind="preflight"), title="Check a training, without starting it")
         )
         found.append(Choice(value=MenuAction(kind="tag"), title="Write captions with a tagger"))
+    found.append(Choice(value=MenuAction(kind="import"), title="Import a training script", hint=".ps1"))
     if not view.is_first_time:
         found.append(Choice(value=MenuAction(kind="history"), title="History"))
     if view.has_environments:
