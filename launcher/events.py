@@ -80,7 +80,7 @@ class EventWriter:
         if _ends_inside_a_line(path):  # a power cut may leave half a line: it must not swallow our first one
             os.write(self._handle, b"\n")
 
-    def write(self, kind: str, **fields: object) -> None:
+    def write(self, kind: str, /, **fields: object) -> None:
         """Append one event.
 
         Raises:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from launcher.monitor.reader import RunMonitor
-from launcher.monitor.view import Failure, RunView, Sample, Save, Span, State, Warn
+from launcher.monitor.view import Alert, Failure, RunView, Sample, Save, Span, State, Warn
 
-__all__ = ["Failure", "RunMonitor", "RunView", "Sample", "Save", "Span", "State", "Warn"]
+__all__ = ["Alert", "Failure", "RunMonitor", "RunView", "Sample", "Save", "Span", "State", "Warn"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import InputError
 from launcher.events import Status
 from launcher.files import read_json
+from launcher.monitor.alerts import Alerts
 from launcher.monitor.tail import Tail
 from launcher.monitor.telemetry import Machine, Training
 from launcher.monitor.values import json_object, status_of, text, timestamp, whole
@@ -45,6 +46,8 @@ class RunMonitor:
         self._limits = (curve_points, warnings)
         self._events = Tail(run.events)
         self._samples = Tail(run.gpu)
+        self._warnings = Tail(run.warnings)
+        self._alerts = Alerts()
         self._training = Training(curve_points=curve_points, warnings=warnings)
         self._machine = Machine(curve_points=curve_points)
         self._state: dict[str, object] = {}
@@ -61,6 +64,7 @@ class RunMonitor:
         self._read_state()
         self._read_events()
         self._read_samples()
+        self._read_alerts()
         self._view = self._picture(is_dead=is_dead)
         return self._view
 
@@ -88,6 +92,13 @@ class RunMonitor:
         for batch in self._samples.batches():
             for sample in batch:
                 self._machine.take(sample)
+
+    def _read_alerts(self) -> None:
+        if self._warnings.has_restarted():
+            self._alerts = Alerts()
+        for batch in self._warnings.batches():
+            for event in batch:
+                self._alerts.take(event)
 
     def _status(self, *, is_dead: bool) -> Status:
         """The supervisor's word if it is final, else the shim's, else what the processes show."""
@@ -117,6 +128,7 @@ class RunMonitor:
             ended=None if status.is_live else training.ended_at or timestamp(state.get("ended")),
             total_steps=whole(state.get("total_steps")) or None,
             step=whole(state.get("step")) or 0,
+            alerts=self._alerts.all(),
         )
         return self._machine.into(self._training.into(view))
 

@@ -48,6 +48,9 @@ class Training:
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
         self._spans: deque[Span] = deque(maxlen=KEPT_SPANS)
         self._warnings: deque[Warn] = deque(maxlen=warnings)
+        self._held_for = ""
+        self._held_since: float | None = None
+        self._held_s = 0.0
         self._takers = {
             "start": self._on_start,
             "totals": self._on_totals,
@@ -58,6 +61,7 @@ class Training:
             "state": self._on_state,
             "sample": self._on_sample,
             "warning": self._on_warning,
+            "hold": self._on_hold,
             "error": self._on_error,
             "end": self._on_end,
         }
@@ -155,6 +159,13 @@ class Training:
         if message:
             self._warnings.append(Warn(message=message, count=count, time=time))
 
+    def _on_hold(self, event: dict[str, Any], time: float) -> None:
+        if event.get("state") == "begin":
+            self._held_for, self._held_since = text(event.get("reason")) or "hold", time
+            return
+        self._held_for, self._held_since = "", None
+        self._held_s += max(number(event.get("seconds")) or 0.0, 0.0)
+
     def _on_error(self, event: dict[str, Any], _time: float) -> None:
         self.error = Failure(
             error=text(event.get("error")),
@@ -209,6 +220,9 @@ class Training:
             samples=tuple(self._samples),
             spans=tuple(self._spans),
             warnings=tuple(self._warnings),
+            held_for=self._held_for if view.status.is_live else "",
+            held_since=self._held_since if view.status.is_live else None,
+            held_s=self._held_s,
             device=self.device,
             torch=self.torch,
             updated=self._updated,

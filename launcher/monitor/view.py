@@ -51,6 +51,19 @@ class Warn:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    """What the guard saw begin (and end: None while it stands). `act`: "hold", "pause", or nothing."""
+
+    kind: str
+    message: str
+    fix: str
+    act: str
+    step: int
+    began: float
+    ended: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """What ended the training, in the trainer's words. `kind`: what launcher.failures took it for, where that is written."""
 
@@ -124,6 +137,10 @@ class RunView:
     samples: tuple[Sample, ...] = ()
     spans: tuple[Span, ...] = ()
     warnings: tuple[Warn, ...] = ()
+    alerts: tuple[Alert, ...] = ()  # of the guard, in the order in which they began
+    held_for: str = ""  # the kind of alert for which training waits now
+    held_since: float | None = None
+    held_s: float = 0.0  # spent waiting before now
     error: Failure | None = None
     device: str = ""
     torch: str = ""
@@ -137,6 +154,11 @@ class RunView:
     def fraction(self) -> float | None:
         """Part of the steps that is done, 0 to 1."""
         return min(1.0, self.step / self.total_steps) if self.total_steps else None
+
+    @property
+    def standing(self) -> tuple[Alert, ...]:
+        """The alerts that are not over."""
+        return tuple(alert for alert in self.alerts if alert.ended is None)
 
     @property
     def elapsed_s(self) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
 from launcher.files import read_json
 from launcher.plan.cards import cards_of as numbers_of
+from launcher.run.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +38,10 @@ class Sampler:
         self._run = run
         self._nvml = _open_nvml()
         self._cards = cards_of(run)
+        self._surroundings = Surroundings(run)
 
-    def sample(self, roots: Sequence[ProcessId]) -> None:
-        """Measure once. `roots` are the processes whose trees count as the training's RAM."""
+    def sample(self, roots: Sequence[ProcessId]) -> dict[str, Any]:
+        """Measure once, write it down and return it. `roots`: the processes whose trees count as the training's RAM."""
         import psutil
 
         memory = psutil.virtual_memory()
@@ -49,13 +51,12 @@ class Sampler:
             "ram_mib": _tree_rss_mib(roots),
             "ram_used_mib": round((memory.total - memory.available) / MIB),
             "ram_total_mib": round(memory.total / MIB),
-            "disk_free_mib": _disk_free_mib(self._run),
+            **self._surroundings.look(),
         }
-        try:
-            with self._run.gpu.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line, separators=(",", ":")) + "\n")
-        except OSError:
-            return  # disk full or folder gone: a sample is not worth a word
+        # disk full or folder gone: a sample is not worth a word
+        with suppress(OSError), self._run.gpu.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, separators=(",", ":")) + "\n")
+        return line
 
     def _gpus(self, roots: Sequence[ProcessId]) -> list[dict[str, Any]]:
         if self._nvml is None:
@@ -138,10 +139,11 @@ def _gpu(nvml: Any, handle: Any) -> dict[str, Any]:
         "used_mib": round(memory.used / MIB) if memory else None,
         "total_mib": round(memory.total / MIB) if memory else None,
         "temperature_c": _ask(nvml, nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU),
+        "slowdown_c": _ask(nvml, nvml.nvmlDeviceGetTemperatureThreshold, handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
         "power_w": None if power is None else round(power / 1000, 1),
         "utilisation_pct": load.gpu if load else None,
         "throttle": [word for bit, word in THROTTLE.items() if reasons & bit],
-    }
+    }  # fmt: skip
 
 
 def _ask(nvml: Any, question: Callable[..., Any], *arguments: Any) -> Any:
@@ -169,10 +171,3 @@ def _tree_rss_mib(roots: Sequence[ProcessId]) -> int | None:
             except psutil.Error:
                 continue
     return round(sum(seen.values()) / MIB) if seen else None
-
-
-def _disk_free_mib(run: RunPaths) -> int | None:
-    try:
-        return round(shutil.disk_usage(run.folder).free / MIB)
-    except OSError:
-        return None

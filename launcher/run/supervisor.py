@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.errors import LauncherError, RunError
 from launcher.events import Status
+from launcher.guard import Guard, guard_of
 from launcher.history import Tally, conclude, read_state, write_state
 from launcher.history.verdict import is_stop_requested
 from launcher.paths import command
@@ -22,6 +24,8 @@ from launcher.run.folder import run_lock
 from launcher.run.sampler import Sampler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from launcher.history import RunState
     from launcher.paths import Paths, RunPaths
     from launcher.process import Child
@@ -60,6 +64,7 @@ class Supervisor:
         self._sampled = 0.0
         self._stop_seen: float | None = None
         self._gone_since: float | None = None
+        self._guard: Guard | None = None
 
     def supervise(self) -> int:
         """Start, watch, conclude; 0 when the run ended as somebody wanted."""
@@ -73,10 +78,12 @@ class Supervisor:
                 Status.FAILED, {"error": "Start", "message": f"the training cannot be started: {error}"}
             )
         self._record(replace(self._state, status=Status.RUNNING, trainer_process=ProcessId.of(child.pid)))
-        sampler = Sampler(self._run)
+        sampler, self._guard = Sampler(self._run), guard_of(self._run)
         while self._lives(child):
             self._tick(sampler)
             time.sleep(POLL_S)
+        if self._guard is not None:
+            self._guard.close()
         self._tally.update(self._run)
         self._state = replace(self._state, exit_code=child.poll())
         return self._finish(*conclude(self._run, self._tally, child.poll()))
@@ -110,9 +117,19 @@ class Supervisor:
         self._tally.update(self._run)
         if now - self._sampled >= SAMPLE_S:
             self._sampled = now
-            sampler.sample(self._roots)
+            self._judge(sampler.sample(self._roots))
         self._record_progress(now)
         self._end_what_should_be_over(now)
+
+    def _judge(self, sample: Mapping[str, Any]) -> None:
+        """A guard with a bug is sent home: the training needs a supervisor more than it needs warnings."""
+        if self._guard is None or not self._run.plan.exists():
+            return
+        try:
+            self._guard.look(sample)
+        except Exception as error:  # noqa: BLE001  (whatever it is)
+            self._guard = None
+            sys.stderr.write(f"launcher: nobody looks for warnings any more, training goes on: {type(error).__name__}: {error}\n")  # fmt: skip
 
     def _record_progress(self, now: float) -> None:
         tally = self._tally
