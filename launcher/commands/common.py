@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError, PreflightError, Severity
@@ -10,7 +10,7 @@ from launcher.events import Status
 from launcher.paths import RunPaths, command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from launcher.errors import Problem
     from launcher.history import RunRecord
@@ -46,9 +46,20 @@ def check(paths: Paths, plan: Plan, *, force: bool, yes: bool, is_json: bool = F
     """
     from launcher.preflight import check_plan
 
-    problems = check_plan(paths, plan, machine_of(paths))
+    with images_counted(is_quiet=is_json):
+        problems = check_plan(paths, plan, machine_of(paths))
     decide(problems, force=force, yes=yes, is_json=is_json)
     return problems
+
+
+@contextmanager
+def images_counted(*, is_quiet: bool) -> Iterator[None]:
+    """While the context lasts, the check of the images draws how far it is."""
+    from launcher.preflight.images import told_to
+    from launcher.ui.counting import counting
+
+    with counting("Looking at the images", is_quiet=is_quiet) as tell, told_to(tell):
+        yield
 
 
 def decide(problems: Sequence[Problem], *, force: bool, yes: bool, is_json: bool = False) -> None:

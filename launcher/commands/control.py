@@ -30,7 +30,8 @@ def resume(paths: Paths, options: argparse.Namespace) -> int:
     found: list[Problem] = []
 
     def agree(plan: Plan) -> None:
-        found.extend(check_resume(paths, plan, common.machine_of(paths)))
+        with common.images_counted(is_quiet=options.json):
+            found.extend(check_resume(paths, plan, common.machine_of(paths)))
         common.decide(found, force=options.force, yes=options.yes, is_json=options.json)
 
     record = find_run(paths, options.run, resumable=True)

@@ -38,7 +38,8 @@ def look(paths: Paths, plan: Plan, *, quiet: bool = False) -> list[Outcome]:
 
     if not quiet:
         console.show_summary(plan)
-    outcomes = list(ask(paths, plan, common.machine_of(paths), CHECKS))
+    with common.images_counted(is_quiet=quiet):
+        outcomes = list(ask(paths, plan, common.machine_of(paths), CHECKS))
     if not quiet:
         console.show_checks(outcomes)
     return outcomes

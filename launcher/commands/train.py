@@ -88,7 +88,8 @@ def show(paths: Paths, plan: Plan, *, as_json: bool) -> int:
     from launcher.preflight import check_plan
     from launcher.ui import console
 
-    problems = check_plan(paths, plan, common.machine_of(paths))
+    with common.images_counted(is_quiet=as_json):
+        problems = check_plan(paths, plan, common.machine_of(paths))
     if as_json:
         found = [problem.as_json for problem in problems]
         console.write_json({"plan": json.loads(plan_to_json(plan)), "problems": found})
