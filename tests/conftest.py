@@ -9,6 +9,17 @@ from launcher.paths import HOME_VARIABLE, Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = ("127.", "::1", "localhost")
+# Where several processes share the suite: what takes longest begins, so that none of it is left over at the end.
+LONGEST = ("install", "bootstrap", "accelerate_config", "soak", "rehearsal_training", "right_set", "engine")
+
+
+def pytest_collection_modifyitems(config, items):
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _place(item.path.stem.removeprefix("test_")))
+
+
+def _place(name):
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(autouse=True)

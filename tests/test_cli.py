@@ -14,6 +14,7 @@ from launcher.commands import common, guide, menu
 from launcher.errors import EXIT_CODES, LauncherError, TrainingError
 from launcher.events import Status
 from launcher.history import RunState, write_state
+from launcher.install.development import whole_suite
 from launcher.paths import HOME_VARIABLE, RunPaths
 from launcher.plan import check_name
 from launcher.ui import prompts
@@ -197,6 +198,16 @@ def test_words_for_pytest_pass_through_unread(monkeypatch, paths):
     )
     assert execute(["test", "-k", "resume", "--maxfail=1", "-x"], paths) == 0
     assert seen == [["-k", "resume", "--maxfail=1", "-x"]]
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(None, None), (1, None), (2, "2"), (64, "4")])
+def test_the_whole_suite_is_shared_among_the_cores(monkeypatch, cores, workers):
+    """Files stay whole: their tests share trainings. One core: plain pytest."""
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    words = whole_suite()
+    assert words == (
+        [] if workers is None else ["-n", workers, "--dist", "loadfile", "--no-loadscope-reorder"]
+    )
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
 
 WAIT_S = 1800.0
 GROUP = "dev"
+MOST_WORKERS = 4  # each may train, with torch's own threads and about a GiB
 
 
 def run_tests(
     paths: Paths, words: Sequence[str], *, report: Callable[[StepEvent], None] | None = None
 ) -> int:
     """Install what is missing, then run pytest in the root with `words`; returns pytest's exit code.
+
+    Without words it is the whole suite, on all cores.
 
     Raises:
         InstallError: something could not be installed.
@@ -39,7 +43,13 @@ def run_tests(
     report = report or print_plainly
     install_tools(paths, report)
     install_trainer(paths, update=True, report=report)  # the suite tests the planned versions
-    return attach([sys.executable, "-X", "utf8", "-m", "pytest", *words], cwd=paths.root)
+    return attach([sys.executable, "-X", "utf8", "-m", "pytest", *(words or whole_suite())], cwd=paths.root)
+
+
+def whole_suite() -> list[str]:
+    """Files side by side, each in one process: its tests share trainings. conftest.py says which begin."""
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    return ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"] if workers > 1 else []
 
 
 def install_tools(paths: Paths, report: Callable[[StepEvent], None]) -> None:
