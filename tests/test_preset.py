@@ -243,7 +243,7 @@ def test_errors_of_the_parent_come_too(paths):
         ("[preset]\ntitle = 'x'\n".encode("utf-16"), "UTF-16", "UTF-8"),
         ("[preset]\ntitle = '猫'\n".encode("cp932"), "line 2", "UTF-8"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary", "this is the file"),
-        (b"#" * (1024 * 1024 + 1), "larger than 1024 KiB", "this is the file"),
+        (b"#" * (1024 * 1024 + 1), "larger than 256 KiB", "this is the file"),
         (b"x = " + b"[" * 50_000, "nests", "mine.toml"),
         (b"x = " + b"9" * 50_000, "is not TOML", ""),
     ],

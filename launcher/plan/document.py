@@ -19,6 +19,7 @@ from launcher.plan.document_check import Checker
 from launcher.plan.document_schema import schema_of
 from launcher.plan.folders import ImageFolder, Survey, at_home, look
 from launcher.plan.places import Places, places_in_json, places_in_toml
+from launcher.preset.text import refuse_costly, said_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +131,10 @@ def _refuse(path: Path, what: str, *, why: str = "", fix: str = "", line: int | 
 def _read(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise _refuse(path, f"there is no dataset file {path.name}", fix="check the path")
+            is_there = os.path.lexists(path)  # opening a pipe would wait for ever
+            what = f"{path.name} is no file" if is_there else f"there is no dataset file {path.name}"
+            why = "it is a pipe, a socket, a device, or a link that leads nowhere" if is_there else ""
+            raise _refuse(path, what, why=why, fix="check the path")
         with path.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -166,10 +170,13 @@ def _decode(raw: bytes, path: Path) -> str:
 
 
 def _parse_toml(text: str, path: Path) -> dict[str, Any]:
+    refuse_costly(text, str(path))
     try:
         tables: dict[str, Any] = tomllib.loads(text)
     except RecursionError as error:
-        raise _refuse(path, "the file nests brackets too deeply") from error
+        raise _refuse(
+            path, "the file nests brackets too deeply", fix="check that this is the file you meant"
+        ) from error
     except ValueError as error:  # TOMLDecodeError, and numbers longer than Python reads
         place = AT_LINE.search(str(error))
         line = int(place[1]) if place else text.count("\n") + 1
@@ -180,7 +187,7 @@ def _parse_toml(text: str, path: Path) -> dict[str, Any]:
             if "\\" in wrong
             else "look for a missing quote, bracket or = in this line or the one above"
         )
-        what = f"the file is not TOML: line {line}: {AT_LINE.sub('', str(error))}"
+        what = f"the file is not TOML: line {line}: {said_of(error)}"
         raise _refuse(path, what, fix=fix, line=line) from error
     return tables
 
@@ -189,14 +196,20 @@ def _parse_json(text: str, path: Path) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=_no_doubles)
     except RecursionError as error:
-        raise _refuse(path, "the file nests brackets too deeply") from error
+        raise _refuse(
+            path, "the file nests brackets too deeply", fix="check that this is the file you meant"
+        ) from error
     except json.JSONDecodeError as error:
         raise _refuse(
             path, f"the file is not JSON: line {error.lineno}: {error.msg}", line=error.lineno,
             fix="look for a missing quote, bracket or comma in this line or the one above; in JSON \\ is written \\\\",
         ) from error  # fmt: skip
     except ValueError as error:  # a key that stands twice
-        raise _refuse(path, f"the file is not sound: {error}", fix="keep one of them") from error
+        raise _refuse(
+            path,
+            f"the file is not sound: {said_of(error)}",
+            fix="look for a key that stands twice, or a number far too long",
+        ) from error
     if not isinstance(value, dict):
         raise _refuse(
             path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,13 +40,20 @@ def read_metadata(path: Path, folder: Path | None, trainer: str) -> tuple[Entry,
         InputError: the trainer would stop at the file.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # opening a pipe waits for ever, a device has no end
+            raise InputError(f"{path.name} is no file, but a folder, a pipe or a device", where=str(path))
+        if about.st_size > MOST_BYTES:
             raise InputError(f"{path.name} is larger than {MOST_BYTES >> 20} MiB", where=str(path))
         text = path.read_bytes().decode("utf-8")
         rows = dict(_lines(text)) if path.suffix == ".jsonl" and trainer != FORK else json.loads(text)
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror or error}", where=str(path)) from error
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
+    except RecursionError as error:
+        raise InputError(
+            f"{path.name} nests brackets too deeply to be a metadata file", where=str(path)
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path.name} is no metadata file: {error}", where=str(path)) from error
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         raise InputError(

@@ -10,7 +10,12 @@ import re
 
 Place = tuple[str | int, ...]
 
-HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+DEEPEST = (
+    8  # dataset files have six levels; the place of each deeper one would take more memory than the file
+)
+HEADER = re.compile(
+    r"\s*(\[\[?)([^\[\]]+)\]\]?\s*(?:#.*)?$"
+)  # blanks are taken by one part only: no line costs more
 PAIR = re.compile(r"\s*(?:\"([^\"]*)\"|'([^']*)'|([A-Za-z0-9_-]+))\s*=")
 JSON_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|\n|[^\s{}\[\]:,"]+')
 
@@ -71,14 +76,19 @@ def places_in_json(text: str) -> Places:
             line += 1
         elif word in "{[":
             stack.append(0 if word == "[" else "")
-            lines.setdefault(tuple(stack), line)
+            _note(lines, stack, line)
         elif word in "}]":
-            stack = stack[:-1]
+            del stack[-1:]
         elif word == ":" and stack and isinstance(stack[-1], str):
             stack[-1] = pending
-            lines.setdefault(tuple(stack), line)
+            _note(lines, stack, line)
         elif word == "," and stack and isinstance(stack[-1], int):
             stack[-1] += 1
         elif word.startswith('"'):
             pending = word[1:-1]
     return Places(lines)
+
+
+def _note(lines: dict[Place, int], stack: list[str | int], line: int) -> None:
+    if len(stack) <= DEEPEST:
+        lines.setdefault(tuple(stack), line)

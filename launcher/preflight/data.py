@@ -62,7 +62,7 @@ def _why_unusable(folder: Path) -> tuple[str, str] | None:
         return f"the folder with images cannot be looked at: {reason}", "check its permissions"
     if not is_folder:
         return (
-            "--data names a file, not a folder",
+            "this is a file, not a folder",
             "name the folder that the images lie in, or a dataset file (.toml, .json)",
         )
     return None

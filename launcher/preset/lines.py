@@ -87,8 +87,8 @@ class _Scanner:
 
     def _forget_comments_after_blank_line(self) -> None:
         """A comment belongs to the key directly below it: a blank line parts them."""
-        rest = self.text[self.at :].split("\n", 1)[0]
-        if not rest.strip():
+        end = self.text.find("\n", self.at)
+        if not self.text[self.at : end if end >= 0 else len(self.text)].strip():
             self.above = []
 
     def _take_comment(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 
     from launcher.paths import Paths
 
-MAX_BYTES = 1024 * 1024  # a preset has some kilobytes; more is some other file
+MAX_BYTES = (
+    256 * 1024
+)  # a preset has some kilobytes; more is some other file, and a megabyte may take seconds
+# What the TOML reader does for each key grows with the square of its parts: 20,000 dots took 11 seconds.
+MOST_DOTS = 1_000_000  # sum of the squares of the dots of all lines
+DEEPEST_TABLE = 20
+MOST_KEYS = 1000  # a preset has some dozens; each unknown one is compared with all that there are
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)")
 LIKE_TOML = re.compile(r"^\s*(?:\[|[A-Za-z0-9_\"'-]+\s*=)", re.MULTILINE)
@@ -75,7 +82,7 @@ def label_of(paths: Paths, path: Path) -> str:
     return path.as_posix()
 
 
-def refuse(what: str, *, why: str = "", fix: str = "", where: str = "") -> InputError:
+def refuse(what: str, why: str = "", fix: str = "", *, where: str = "") -> InputError:
     """An InputError that also lists itself as its only problem, so that callers may gather problems."""
     problem = Problem(severity=Severity.ERROR, what=what, why=why, fix=fix, where=where)
     return InputError(what, problems=(problem,), why=why, fix=fix, where=where)
@@ -88,7 +95,7 @@ def _read_bytes(path: Path, label: str) -> bytes:
                 f"{path.name} is a folder, not a preset file", fix="name the .toml file in it", where=label
             )
         if not path.is_file():
-            raise refuse(f"there is no file {path.name}", fix="check the path", where=label)
+            raise refuse(*_absent(path), where=label)
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -102,6 +109,17 @@ def _read_bytes(path: Path, label: str) -> bytes:
             fix="check that this is the file you meant", where=label,
         )  # fmt: skip
     return raw
+
+
+def _absent(path: Path) -> tuple[str, str, str]:
+    """What to say of a name that is no file: (what, why, fix)."""
+    if os.path.lexists(path):  # opening it might wait for ever
+        return (
+            f"{path.name} is no file",
+            "it is a pipe, a socket, a device, or a link that leads nowhere",
+            "name the preset's own file",
+        )
+    return f"there is no file {path.name}", "", "check the path"
 
 
 def _decode(raw: bytes, label: str) -> str:
@@ -122,13 +140,37 @@ def _decode(raw: bytes, label: str) -> str:
         ) from error  # fmt: skip
 
 
+def refuse_costly(text: str, label: str) -> None:
+    """Keys with so many parts that reading them would take minutes.
+
+    Raises:
+        InputError: there are such keys.
+    """
+    work = 0
+    for number, line in enumerate(text.split("\n"), start=1):
+        dots = 0 if line.lstrip().startswith("#") else line.count(".")
+        work += dots * dots
+        is_deep_table = dots > DEEPEST_TABLE and line.lstrip().startswith("[") and "," not in line
+        if is_deep_table or work > MOST_DOTS:
+            raise refuse(f"line {number} has keys with too many parts ({dots} dots)", fix="check that this is the file you meant", where=f"{label}:{number}")  # fmt: skip
+
+
+def _refuse_masses(tables: dict[str, Any], label: str) -> None:
+    count = sum(1 + (len(table) if isinstance(table, dict) else 0) for table in tables.values())
+    if count > MOST_KEYS:
+        raise refuse(f"the file has {count} keys: a preset has some dozens", fix="check that this is the file you meant", where=label)  # fmt: skip
+
+
 def _parse(text: str, label: str) -> dict[str, Any]:
+    refuse_costly(text, label)
     try:
         tables: dict[str, Any] = tomllib.loads(text)
     except RecursionError as error:
-        raise refuse("the file nests brackets too deeply", where=label) from error
+        raise refuse(
+            "the file nests brackets too deeply", fix="check that this is the file you meant", where=label
+        ) from error
     except ValueError as error:  # TOMLDecodeError, and numbers longer than Python reads
-        message = AT_LINE.sub("", str(error)).strip()
+        message = said_of(error)
         place = AT_LINE.search(str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         raise refuse(
@@ -136,7 +178,15 @@ def _parse(text: str, label: str) -> dict[str, Any]:
             fix=_advice(text, line, message),
             where=f"{label}:{line}",
         ) from error
+    _refuse_masses(tables, label)
     return tables
+
+
+def said_of(error: ValueError) -> str:
+    """What a parser says, without its place, and without advice that is meant for programmers."""
+    return (
+        "a number has far too many digits" if "digits" in str(error) else AT_LINE.sub("", str(error)).strip()
+    )
 
 
 def _advice(text: str, line: int, message: str) -> str:
