@@ -32,6 +32,7 @@ from tests.tiny_wheels import lock_line, make_index, make_wheel, serve
 ROOT = Path(__file__).resolve().parent.parent
 UNREACHABLE = "http://127.0.0.1:9/whl"  # the discard port: nobody listens
 TIMEOUT_S = 120
+LONG = pytest.mark.skipif(not os.environ.get("LAUNCHER_LONG_TESTS"), reason="a minute: LAUNCHER_LONG_TESTS=1")
 PINS = """\
 title = "Tiny"
 default_set = "cpu"
@@ -482,7 +483,7 @@ def heavy(site, files=1500):
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 @pytest.mark.parametrize(
     ("engine", "kills"),
-    [("uv", 6), ("pip", 2), pytest.param("uv", 30, marks=pytest.mark.slow)],
+    [("uv", 6), ("pip", 2), pytest.param("uv", 30, marks=[pytest.mark.slow, LONG])],
 )
 def test_killed_at_random_moments(engine, kills, site):
     """Each kill hits what the one before left; the environment that worked before stays usable all along."""

@@ -1,5 +1,6 @@
-"""A small count of the soak; by hand: python tests/soak.py --count 100."""
+"""A small count of the soak (LAUNCHER_LONG_TESTS=1: a larger one); by hand: python tests/soak.py --count 100."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 SOAK = Path(__file__).parent / "soak.py"
+COUNT = "4" if os.environ.get("LAUNCHER_LONG_TESTS") else "1"
 
 
 @pytest.mark.slow
@@ -14,7 +16,7 @@ SOAK = Path(__file__).parent / "soak.py"
 @pytest.mark.timeout(1500)
 def test_killed_and_resumed_trainings_end_like_undisturbed_ones(training_python):
     done = subprocess.run(
-        [sys.executable, SOAK, "--count", "2"],
+        [sys.executable, SOAK, "--count", COUNT],
         capture_output=True,
         text=True,
         encoding="utf-8",
