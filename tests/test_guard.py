@@ -3,18 +3,24 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from launcher.commands.history import run_json
 from launcher.events import EventWriter, read_events
 from launcher.guard import RULES, Battery, Gpu, Guard, Limits, Look, Moment, Progress
 from launcher.guard import limits as at
 from launcher.guard.card import rest_of
 from launcher.guard.look import moment_of
 from launcher.guard.usual import usual_phases
+from launcher.history import load_run, reason_of, standing_of
 from launcher.monitor import RunMonitor
 from launcher.paths import RunPaths
 from launcher.shim.requests import requested
+from launcher.ui.menu import MenuView, entries, first_screen
+from launcher.ui.palette import FULL as SIGNS
+from tests import ui_views
 
 EVERY_S = 2.0
 CARD = Gpu(used_mib=6000.0, total_mib=8188.0, temperature_c=70.0, slowdown_c=95.0)
@@ -385,3 +391,81 @@ def test_the_monitor_tells_what_stands_and_what_is_over(run):
     view = monitor.poll()
     assert view.alerts[0].ended is not None
     assert (view.held_for, view.held_s) == ("", 33.0)
+
+
+# --- what people see of it
+
+
+def picture(view, width=78, height=24):
+    from launcher.ui.frame import compose
+
+    return "\n".join(line.plain for line in compose(view, width, height, now=ui_views.NOW))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (132, 40)])
+def test_the_dashboard_says_what_is_wrong_and_what_to_do(width, height):
+    text = " ".join(picture(ui_views.held(), width, height).split())
+    assert "letting the card cool down" in text
+    assert "for 1 min 35 s" in text
+    assert "min left" not in text, "nobody knows when it goes on"
+    assert text.count("The card is at 85 °C") == 1, "the one that is over is history"
+
+
+def test_a_paused_run_still_says_why():
+    text = " ".join(picture(ui_views.paused_by_the_guard()).split())
+    assert "The disk is nearly full: 1.1 GiB are free" in text
+    assert "Make room, then resume." in text
+
+
+def test_the_plain_watcher_tells_what_begins_and_what_is_over():
+    from launcher.ui.dashboard import news
+
+    before = ui_views.held()
+    fresh = news(replace(before, alerts=before.alerts[:2]), before, is_due=False)
+    assert [line[:32] for line in fresh] == ["warning: The card is at 85 °C, a"]
+    over = replace(before.alerts[2], ended=ui_views.NOW)
+    assert "over: too hot, after 1 min 37 s" in news(before, replace(before, alerts=(over,)), is_due=False)
+
+
+def test_the_report_lists_what_happened_and_when(run):
+    from launcher.report.alerts import alert_rows
+    from launcher.report.content import Part, facts
+
+    part = Part(run=run, view=ui_views.held(), plan={})
+    rows = alert_rows([part])
+    assert [row.source for row in rows] == ["step 300, for 5 min 00 s", "step 610, until the end", "step 620, until the end"]  # fmt: skip
+    assert "5 min 00 s of it waiting" in facts([part])[1].source
+
+
+def test_a_run_that_paused_itself_says_why_and_whether_that_is_over(run, monkeypatch):
+    (run.folder / "state.json").write_text(
+        '{"v": 1, "status": "PAUSED", "name": "訓練", "created": 5}', encoding="utf-8"
+    )
+    words = {
+        "kind": "disk-full",
+        "message": "The disk is \x1b[31mnearly full.",
+        "fix": "Make room.",
+        "needs_mib": 1000,
+    }
+    run.pause.write_text(f"pause\n{json.dumps(words)}\n", encoding="utf-8")
+    free = {"bytes": 999 << 20}
+    monkeypatch.setattr(
+        "launcher.history.reason.shutil.disk_usage", lambda _: SimpleNamespace(free=free["bytes"])
+    )
+    record = load_run(run.folder)
+    assert record.reason.message == "The disk is [31mnearly full."
+    assert standing_of(record.reason, record.folder) == "there is still too little room"
+    free["bytes"] = 1000 << 20
+    assert standing_of(record.reason, record.folder) == "there is room again"
+    assert run_json(record)["paused_because"]["has_gone"] is True
+    view = MenuView(version="1", resumable=(record,), recent=(record,))
+    assert (
+        next(entry for entry in entries(view) if entry.value.kind == "resume").hint == "there is room again"
+    )
+    assert "The disk was nearly full; there is room again." in str(first_screen(view, SIGNS))
+
+
+@pytest.mark.parametrize("text", ["", "pause", "pause\n[1]", 'stop\n{"kind": "disk-full"}', 'pause\n{"kind": 5}', "pause\n" + "[" * 9000])  # fmt: skip
+def test_a_request_of_somebody_has_no_reason(run, text):
+    run.pause.write_text(text, encoding="utf-8")
+    assert reason_of(run) is None

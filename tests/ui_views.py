@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from launcher.events import Status
-from launcher.monitor import Failure, RunView, Sample, Save, Span, State, Warn
+from launcher.monitor import Alert, Failure, RunView, Sample, Save, Span, State, Warn
 
 NOW = 1_790_001_200.0
 HOSTILE = "[red]x[/red] \x1b[2J\x07\r\n\u202e訓練データ" + "長" * 60
@@ -52,6 +52,27 @@ def caching():
     )
 
 
+def held():
+    """A card that has to cool down, on a disk that gets full."""
+    heat = "The card is at 85 °C, above 83 °C. Training waits between two steps until it is down to 70 °C."
+    disk = "The disk is filling up: 3.1 GiB are free, at this pace there is too little room in 40 min, at about 03:40."
+    more = "It goes on by itself. More air, less dust or a lower power limit make such waits rare."
+    return replace(
+        running(), temperature_c=78, utilisation_pct=0, disk_free_mib=3170, held_for="too-hot", held_since=NOW - 95, held_s=300.0,
+        alerts=(
+            Alert(kind="too-hot", message=heat, fix=more, act="hold", step=300, began=NOW - 800, ended=NOW - 500),
+            Alert(kind="disk-filling", message=disk, fix="Look what is being written there, and make room.", act="", step=610, began=NOW - 120),
+            Alert(kind="too-hot", message=heat, fix=more, act="hold", step=620, began=NOW - 97),
+        ),
+    )  # fmt: skip
+
+
+def paused_by_the_guard():
+    what = "The disk is nearly full: 1.1 GiB are free, the next state and LoRA need 1.4 GiB. Training pauses with a state while there is room for one."
+    alert = Alert(kind="disk-full", message=what, fix="Make room, then resume.", act="pause", step=619, began=NOW - 8)  # fmt: skip
+    return replace(ended(Status.PAUSED), alerts=(alert,))
+
+
 def failed():
     message = "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 8.00 GiB of which 0 bytes is free."
     error = Failure(error="OutOfMemoryError", message=message, step=620)
@@ -83,7 +104,7 @@ def record(name, status, *, ago, step, total, took=600.0, resumed_by=None):
     return SimpleNamespace(
         id=f"20260921-{int(created) % 1000000:06d}-{name}", name=name, preset="style-8gb", trainer="sd-scripts", status=status,
         created=created, ended=ended_at, step=step, total_steps=total, last_state="states/x", error=None, parent=None,
-        resumed_by=resumed_by,
+        resumed_by=resumed_by, reason=None, folder=None,
     )  # fmt: skip
 
 

@@ -49,9 +49,21 @@ def run_json(record: RunRecord) -> dict[str, object]:
         "last_state": record.last_state,
         "error": record.error,
         "failure": failure_json(record),
+        "paused_because": _reason_json(record),
         "parent": record.parent,
         "resumed_by": record.resumed_by,
     }
+
+
+def _reason_json(record: RunRecord) -> dict[str, object] | None:
+    """Why it was paused by itself, and whether that is over; null: somebody paused it, or nobody did."""
+    from launcher.history import has_gone
+
+    reason = record.reason
+    if reason is None:
+        return None
+    gone = has_gone(reason, record.folder)
+    return {"kind": reason.kind, "message": reason.message, "fix": reason.fix, "has_gone": gone}
 
 
 def report(paths: Paths, options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import RunError
 from launcher.events import Status
+from launcher.history.reason import Reason, has_gone, reason_of, standing_of
 from launcher.history.record import RunRecord, RunState, read_state, write_state
 from launcher.history.tally import Tally
 from launcher.history.verdict import conclude
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from launcher.paths import Paths
 
 __all__ = [
-    "RunRecord", "RunState", "Tally", "chain", "conclude", "find_run", "is_run_alive", "list_runs", "load_run",
-    "read_state", "write_state",
+    "Reason", "RunRecord", "RunState", "Tally", "chain", "conclude", "find_run", "has_gone", "is_run_alive", "list_runs",
+    "load_run", "read_state", "reason_of", "standing_of", "write_state",
 ]  # fmt: skip
 
 STARTING_S = 30.0  # between making a run folder and its supervisor's first word
@@ -229,4 +230,5 @@ def _record(folder: Path, state: RunState) -> RunRecord:
         error=state.error,
         parent=state.parent,
         resumed_by=_continuation(folder, state.resumed_by),
+        reason=reason_of(RunPaths(folder=folder)) if state.status is Status.PAUSED else None,
     )

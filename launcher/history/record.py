@@ -14,6 +14,7 @@ from launcher.process import ProcessId
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from launcher.history.reason import Reason
     from launcher.paths import RunPaths
 
 VERSION = 1
@@ -64,6 +65,7 @@ class RunRecord:
     error: Failure | None
     parent: str | None
     resumed_by: str | None
+    reason: Reason | None = None  # why it was paused by itself
 
 
 def write_state(run: RunPaths, state: RunState) -> None:

@@ -98,6 +98,7 @@ class Page:
     settings: tuple[Row, ...]
     machine: tuple[Row, ...]
     chain: tuple[Row, ...]
+    alerts: tuple[Row, ...]
     written: str
 
 
@@ -118,12 +119,20 @@ def facts(parts: Sequence[Part]) -> tuple[Row, ...]:
     trained = sum(part.view.elapsed_s or 0.0 for part in parts)
     total = f"of {last.total_steps:,}" if last.total_steps else ""
     rows = [Row(name="Steps", value=f"{last.step:,}", source=total)]
+    held = sum(part.view.held_s for part in parts)
     resumes = len(parts) - 1
     rows.append(
         Row(
             name="Training time",
             value=words.duration(trained),
-            source=f"resumed {words.plural(resumes, 'time')}" if resumes else "",
+            source=", ".join(
+                fact
+                for fact in (
+                    f"resumed {words.plural(resumes, 'time')}" if resumes else "",
+                    f"{words.duration(held)} of it waiting" if held else "",
+                )
+                if fact
+            ),
         )
     )
     if last.seconds_per_step is not None:

@@ -16,6 +16,7 @@ from launcher.history import is_run_alive, load_run
 from launcher.monitor import RunMonitor
 from launcher.paths import RunPaths
 from launcher.report import content, words
+from launcher.report.alerts import alert_rows
 from launcher.report.curves import machine_figures, step_figures
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def gather(parts: tuple[content.Part, ...]) -> content.Page:
         settings=content.table(last.plan.get("options"), source_key="source"),
         machine=content.table(last.plan.get("machine"), source_key="reason"),
         chain=content.chain_rows(parts),
+        alerts=alert_rows(parts),
         written=words.moment(time.time()),
     )
 

@@ -135,6 +135,7 @@ def follow_plain(monitor: Monitor, *, every_s: float = PLAIN_EVERY_S) -> Outcome
 
 def news(before: RunView | None, view: RunView, *, is_due: bool) -> list[str]:
     """What has happened between two views, as plain lines."""
+    from launcher.ui.alerts import alert_news
     from launcher.ui.parts import status_word
 
     lines = []
@@ -147,6 +148,7 @@ def news(before: RunView | None, view: RunView, *, is_due: bool) -> list[str]:
         lines.append(f"state of step {view.last_state.step} is saved")
     if view.last_save is not None and (before is None or view.last_save != before.last_save):
         lines.append(f"LoRA of step {view.last_save.step}: {formats.clean(view.last_save.path)}")
+    lines += alert_news(before, view)
     known = {warning.message for warning in before.warnings} if before is not None else set()
     lines += [
         f"warning: {formats.clean(warning.message)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 
 from launcher.ui import parts
+from launcher.ui.alerts import shown
 from launcher.ui.meters import meters
 from launcher.ui.palette import FULL, Glyphs
 from launcher.ui.sheet import Pen, beside, crop, spans
@@ -84,7 +85,7 @@ def _narrow(view: RunView, pen: Pen, height: int) -> list[Text]:
     progress = Section(parts.progress(view, pen), 2)
     machine = Section(meters(view, pen), 2)
     files = Section(parts.files(view, pen), 1)
-    messages = Section(parts.messages(view, pen), 7 if parts.has_failed(view) else 1)
+    messages = Section(parts.messages(view, pen), 7 if parts.has_failed(view) else 3 if shown(view) else 1)
     sections = [head, progress, machine, files, messages]
     _shrink([files, messages, head, machine], sections, height - LEAST_CHART)
     _shrink([files, messages, machine, progress], sections, height, to=0)

@@ -131,8 +131,18 @@ def _runs(title: str, runs: Sequence[RunRecord], glyphs: Glyphs, now: float | No
             MARGIN, pad(clean(run.name), NAME_WIDTH), "  ", (f"{word:<12}", role), f"{progress(run):>15}",
             "   ", (when(run.ended or run.created, now), "muted"),
         )  # fmt: skip
+        if run.reason is not None:
+            yield ink.line(MARGIN, MARGIN, (_sentence(f"{clean(run.reason.title)}; {_stands(run)}"), "muted"))
     if len(runs) > MOST_SHOWN:
         yield ink.line(MARGIN, (f"and {len(runs) - MOST_SHOWN} more in the history {glyphs.arrow}", "muted"))
+
+
+def _stands(run: RunRecord) -> str:
+    """Whether the reason of a pause has gone."""
+    from launcher.history import standing_of
+
+    words = standing_of(run.reason, run.folder) if run.reason is not None else ""
+    return words or "it may be resumed"
 
 
 STATUS_WORDS: dict[str, tuple[str, str]] = {  # what a person calls it, and its colour
@@ -168,7 +178,8 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
     for run in shown:
         is_twin = sum(run.name == other.name for other in shown) > 1
         kind: Kind = "watch" if run.status.is_live else "resume"
-        found.append(_run_entry(kind, run, _standing(run, now) if is_twin else ""))
+        hint = _stands(run) if run.reason is not None else _standing(run, now) if is_twin else ""
+        found.append(_run_entry(kind, run, hint))
     if view.not_ready is None:
         if view.is_first_time:
             found.append(

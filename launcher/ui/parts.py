@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import TYPE_CHECKING
 
 from launcher.events import Status
-from launcher.failures import find_spill, spill_words
 from launcher.ui import formats
 from launcher.ui.advice import error_words, next_step
+from launcher.ui.alerts import SEVERE, held_word, shown
 from launcher.ui.formats import fit_middle
 from launcher.ui.menu import STATUS_WORDS
 from launcher.ui.sheet import bar, chart, crop, join, spans, spread
@@ -60,6 +59,8 @@ def status_word(view: RunView) -> tuple[str, str]:
         return "its folder is gone", "bad"
     if view.status is not Status.RUNNING:
         return word, role
+    if view.held_for:
+        return held_word(view), "warn"
     if not view.phase and view.step > view.resumed_step:
         return PHASES["train_loop"], role
     return phase_words(view.phase), role
@@ -92,6 +93,8 @@ def _count(noun: str, done: int, total: int | None) -> Text:
 
 
 def _left(view: RunView, pen: Pen) -> Text:
+    if view.held_since is not None and view.status.is_live:
+        return spans((f"for {formats.duration(pen.now - view.held_since)}", "warn"))
     quiet = pen.now - view.updated if view.updated is not None and view.status.is_live else 0.0
     if quiet > max(QUIET_S, 20 * (view.seconds_per_step or 0.0)):
         return spans((f"no news for {formats.duration(quiet)}", "warn"))
@@ -185,7 +188,7 @@ def _file(label: str, step: str, remark: str, time: float | None, pen: Pen) -> T
 
 
 def messages(view: RunView, pen: Pen) -> list[Text]:
-    """The error with what to do, or the last warnings, newest first."""
+    """The error with what to do, what the guard sees now, and the last warnings, newest first."""
     if view.gone:
         return _message(
             "bad", pen.glyphs.cross, "The run's folder was deleted; its training may still be running.", pen
@@ -195,28 +198,24 @@ def messages(view: RunView, pen: Pen) -> list[Text]:
         what, fix = error_words(view.error)
         lines += _message("bad", pen.glyphs.cross, what, pen, most=4)
         lines += _message("accent", pen.glyphs.arrow, fix, pen, most=3)
-    if view.loss is not None and not math.isfinite(view.loss) and view.status.is_live:
+    alerts = shown(view)
+    is_told = any(alert.kind == "loss-nan" for alert in alerts)
+    if view.loss is not None and not math.isfinite(view.loss) and view.status.is_live and not is_told:
         lines += _message(
             "bad",
             pen.glyphs.cross,
             "The loss is not a number any more: after ten such steps the training stops by itself.",
             pen,
         )
-    if view.status.is_live:
-        lines += _spill(view, pen)
+    for alert in reversed(alerts):
+        lines += _message(
+            "bad" if alert.kind in SEVERE else "warn", pen.glyphs.alert, alert.message, pen, most=5
+        )
+        lines += _message("accent", pen.glyphs.arrow, alert.fix, pen, most=3) if alert.fix else []
     for warning in reversed(view.warnings):
         times = f" ({warning.count} times)" if warning.count > 1 else ""
         lines += _message("warn", pen.glyphs.alert, warning.message + times, pen)
     return lines
-
-
-def _spill(view: RunView, pen: Pen) -> list[Text]:
-    """Windows' driver moves what does not fit into RAM, and says nothing."""
-    if os.name != "nt":
-        return []
-    times = [seconds for _, seconds in view.step_times]
-    found = find_spill(times, view.vram_used_mib, view.vram_total_mib)
-    return _message("bad", pen.glyphs.alert, spill_words(found), pen, most=5) if found else []
 
 
 def has_failed(view: RunView) -> bool:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from launcher.errors import Problem, Severity
 from launcher.failures import title_of
+from launcher.history import standing_of
 from launcher.paths import COMMAND
 from launcher.ui import formats
 from launcher.ui.advice import next_step
@@ -160,7 +161,7 @@ def run_table(
             word, role, sign = "resumed", "muted", glyphs.ring
         took = run.ended - run.created if run.ended is not None and run.created is not None else None
         name = Text(clean(run.name), style="muted" if run.resumed_by else "strong")
-        title = "" if run.resumed_by else title_of(run.error)
+        title = "" if run.resumed_by else title_of(run.error) or _why_paused(run)
         if title:  # on a line of its own: there is no room beside it on 80 columns
             name.append(f"\n  {title}", "muted")
         cells: list[RenderableType] = [
@@ -169,6 +170,14 @@ def run_table(
         ]  # fmt: skip
         table.add_row(*cells, *([clean(run.id)[:ID_BEGIN]] if has_ids else []))
     return inset(table)
+
+
+def _why_paused(run: RunRecord) -> str:
+    """`the disk was nearly full; there is room again`."""
+    if run.reason is None:
+        return ""
+    now = standing_of(run.reason, run.folder)
+    return clean(run.reason.title + (f"; {now}" if now else ""))
 
 
 def doctor_table(findings: Sequence[tuple[str, str, Problem | None]], glyphs: Glyphs) -> RenderableType:
@@ -224,6 +233,9 @@ def ending_note(run: RunRecord, glyphs: Glyphs) -> RenderableType:
         (f"{glyphs.dot} ", role), (clean(run.name), "strong"), f" is {word}", (where, "muted")
     )
     parts: list[RenderableType] = [line]
+    if run.reason is not None:
+        now = standing_of(run.reason, run.folder)
+        parts += [lines_of(f"  {run.reason.message}", "warn"), lines_of(f"  {run.reason.fix}{f' Now {now}.' if now else ''}")]  # fmt: skip
     if command:
         # On a line of its own: a command that wraps cannot be copied.
         parts += [Text(f"  {words.partition('. ')[2] or words}", "muted"), Text(f"    {command}", "key")]
