@@ -9,6 +9,7 @@ in at least one of d + 1 parts (pigeonhole), so that only hashes with an equal p
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ MOST_DISTANCE = 8
 MOST_STRETCH = 1.05  # how far the ratios of width to height may be apart: a copy that was scaled keeps it
 CROWD = 64  # more hashes with an equal part are parted again
 DEEPEST = 2
+MOST_COMPARED = 30_000_000  # some three seconds
 
 
 class Copies:
@@ -96,22 +98,40 @@ class Chains:
 
 
 def near_pairs(hashes: list[int], distance: int = MOST_DISTANCE) -> Iterator[tuple[int, int]]:
-    """Pairs of different hashes that differ in at most `distance` bits; a pair may come more than once."""
-    yield from _near(hashes, (1 << BITS) - 1, distance, 1)
+    """Pairs of different hashes that differ in at most `distance` bits; a pair may come more than once.
+
+    Thousands that are all near each other (the frames of a film) have millions of pairs. After MOST_COMPARED only
+    neighbours are compared, in the order of their bits: enough to chain them, though some may be missed.
+    """
+    work = Work(distance=distance, left=MOST_COMPARED)
+    yield from _near(hashes, (1 << BITS) - 1, work, 1)
 
 
-def _near(hashes: list[int], bits: int, distance: int, depth: int) -> Iterator[tuple[int, int]]:
-    for part in _parts(bits, distance + 1):
+@dataclass(kw_only=True, slots=True)
+class Work:
+    """What to find, and how many comparisons may still be spent on it."""
+
+    distance: int
+    left: int
+
+
+def _near(hashes: list[int], bits: int, work: Work, depth: int) -> Iterator[tuple[int, int]]:
+    for part in _parts(bits, work.distance + 1):
         crowds: dict[int, list[int]] = defaultdict(list)
         for value in hashes:
             crowds[value & part].append(value)
         for crowd in crowds.values():
             if len(crowd) > CROWD and depth < DEEPEST:
-                yield from _near(crowd, bits & ~part, distance, depth + 1)
-            else:
-                for one, other in combinations(crowd, 2):
-                    if (one ^ other).bit_count() <= distance:
-                        yield one, other
+                yield from _near(crowd, bits & ~part, work, depth + 1)
+                continue
+            for one, other in _compared(crowd, work):
+                if (one ^ other).bit_count() <= work.distance:
+                    yield one, other
+
+
+def _compared(crowd: list[int], work: Work) -> Iterable[tuple[int, int]]:
+    work.left -= len(crowd) * (len(crowd) - 1) // 2
+    return combinations(crowd, 2) if work.left >= 0 else pairwise(sorted(crowd))
 
 
 def _parts(bits: int, count: int) -> list[int]:
