@@ -62,10 +62,13 @@ class FakeTrainer:
     def sample_saved(self, path, prompt, step):
         pass
 
-    def sample_images(self, _accelerator, _args, epoch, global_step):
+    def sample_images(self, _accelerator, args, epoch, global_step):
+        if epoch and getattr(args, "sample_every_n_epochs", None):
+            (self.harness.run.output / "sample").mkdir(exist_ok=True)
+            (self.harness.run.output / "sample" / f"x_e00000{epoch}_00_7.png").write_bytes(b"png")
         if global_step == 5 and epoch is None and self.harness.run.output.is_dir():
             folder = self.harness.run.output / "sample"
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             for number in range(2):
                 (folder / f"x_000005_0{number}_7.png").write_bytes(b"png")
             self.sample_saved(folder / "x_000005_00_7.png", "a cat 猫", 5)  # the other one must be noticed
@@ -85,8 +88,12 @@ class FakeTrainer:
             if args.save_every_n_steps and step % args.save_every_n_steps == 0:
                 self.harness.save_lora(f"x-step{step:08d}")
                 self.harness.save_state("")
+            if step % 5 == 0 and self.harness.samples_first:  # as the rehearsal does it
+                self.sample_images(self.harness, args, step // 5, step)
             if args.save_every_n_epochs and step % 5 == 0 and step < 10:
                 self.harness.save_lora(f"x-{step // 5:06d}")
+            if step % 5 == 0 and not self.harness.samples_first:  # as sd-scripts does it
+                self.sample_images(self.harness, args, step // 5, step)
 
 
 class Harness:
@@ -105,6 +112,7 @@ class Harness:
         self.saver.output_name = "x"
         self.loss_of = lambda step, micro: float(step + micro)
         self.asks = {}  # step: text of the request that comes before it
+        self.samples_first = False
         self.broken = set()  # what cannot be written: "state", "lora"
 
     def train(self, **options):
@@ -217,6 +225,28 @@ def test_a_pause_waits_for_the_saves_of_its_step(harness):
     ]
     assert state_names(harness.run) == ["step00000005"]
     assert len(events(harness.run, "state")) == 1
+
+
+@pytest.mark.parametrize("samples_first", [False, True])
+@pytest.mark.parametrize(
+    "more", [{}, {"save_every_n_epochs": 1}, {"save_every_n_steps": 5, "save_every_n_epochs": 1}]
+)
+def test_a_pause_at_an_epochs_last_step_waits_for_its_samples(harness, more, samples_first):
+    """A resume begins with the next epoch: nobody would draw them any more."""
+    harness.samples_first = samples_first
+    harness.asks[5] = "pause"
+    assert harness.leave(sample_every_n_epochs=1, **more) is Status.PAUSED
+    assert (harness.run.output / "sample" / "x_e000001_00_7.png").exists()
+    assert [path.endswith("x_e000001_00_7.png") for path in (event["path"] for event in events(harness.run, "sample"))].count(True) == 1  # fmt: skip
+    assert len(list(harness.run.output.glob("*.safetensors"))) == len(more)
+    assert state_names(harness.run) == ["step00000005"]
+    assert events(harness.run, "step")[-1]["step"] == 5
+
+
+def test_a_pause_inside_an_epoch_waits_for_no_samples(harness):
+    harness.asks[4] = "pause"
+    assert harness.leave(sample_every_n_epochs=1) is Status.PAUSED
+    assert events(harness.run, "step")[-1]["step"] == 4
 
 
 def test_a_pause_at_the_last_step_lets_it_finish(harness):

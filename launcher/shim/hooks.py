@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.events import Status
 from launcher.shim.crew import Crew
+from launcher.shim.due import samples_due, saves_due
 from launcher.shim.holding import Holding
 from launcher.shim.pace import vram_mib
 from launcher.shim.requests import Leave
@@ -31,8 +32,8 @@ class Hooks:
     """What happens around a trainer's methods.
 
     `wrap` finds the methods of a trainer that was written for it (the rehearsal). For one that knows nothing of us,
-    its adapter calls `phase`, `tell_totals` and `warn`, and sets `rates`, `collect_losses`, `is_sampling_due` and
-    `resumed_step`.
+    its adapter calls `phase`, `tell_totals` and `warn`, and sets `rates`, `collect_losses`, `is_sampling_due`,
+    `resumed_step`, and `step_of` where its own count is not the absolute one.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Hooks:
         self.rates: Callable[[Any], dict[str, float]] = _learning_rates
         self.collect_losses: Callable[[], list[float]] = list
         self.is_sampling_due: Callable[[Any, int | None, int], bool] = _is_never_due
+        self.step_of: Callable[[int], int] = int
         self._crew = crew or Crew()
         self._state_every_s = state_every_minutes * 60
         self._run = run
@@ -57,7 +59,7 @@ class Hooks:
         self._epochs = 0
         self._accelerator: Any = None
         self._leaving: Status | None = None  # asked for, but the trainer first saves what is due at this step
-        self._saves_due = 0
+        self._due = 0  # LoRA files and rounds of samples
         self._is_postponed = False
         self._losses = LossWatch(
             stop_on_nan
@@ -113,19 +115,21 @@ class Hooks:
         if epoch == 0 and self.resumed_step:
             return None  # "sample_at_first" was then
         if epoch is None:
-            self.saver.step = self._losses.step = global_step
+            self.saver.step = self._losses.step = self.step_of(global_step)
             self._accelerator = accelerator
-            self._reporter.attempt(self._tell_step, trainer, global_step)
+            self._reporter.attempt(self._tell_step, trainer, self.saver.step)
         words = (trainer, accelerator, args, epoch, global_step, *rest)
         if self.is_sampling_due(args, epoch, global_step):
             with self.phases.phase("sampling"):
                 result = original(*words, **more)
         else:
             result = original(*words, **more)
-        self._reporter.attempt(self._samples.tell, args, global_step)
+        self._reporter.attempt(self._samples.tell, args, self.saver.step)
         if epoch is None:
             self.pace.begin_step()
             self._after_step(args, global_step)
+        elif epoch and samples_due(args, global_step, steps_per_epoch=self._steps_per_epoch):
+            self._due_done()
         return result
 
     def _sample_saved(
@@ -195,29 +199,31 @@ class Hooks:
         self.saver.last_state_at += seconds
 
     def _after_step(self, args: Any, step: int) -> None:
-        if self._leaving:  # the save that was due did not come: the state of this step does as well
+        """`step` is the trainer's own count."""
+        if self._leaving:  # what was due did not come: the state of this step does as well
             self._leave()
-        self._save_by_the_clock(args, step)
+        saves = saves_due(args, step, steps_per_epoch=self._steps_per_epoch, epochs=self._epochs)
+        self._save_by_the_clock(args, saves)
         status = self._requested()
-        if status is None or step >= (self.total_steps or step + 1):
+        if status is None or self.saver.step >= (self.total_steps or self.saver.step + 1):
             return  # nothing asked, or only the last file is still to be written: finish
-        due = self._count_saves_due(args, step)
+        due = saves + samples_due(args, step, steps_per_epoch=self._steps_per_epoch)
         if self._crew.size > 1:  # the others do not see the save: all leave behind the next step instead
             is_first, self._is_postponed = due > 0 and not self._is_postponed, True
             if is_first:
                 return
             due = 0
-        self._leaving, self._saves_due = status, due
-        if not self._saves_due:
+        self._leaving, self._due = status, due
+        if not due:
             self._leave()
 
-    def _save_by_the_clock(self, args: Any, step: int) -> None:
+    def _save_by_the_clock(self, args: Any, saves: int) -> None:
         """A state every so many minutes, however seldom the trainer saves; the first process does it alone, as upstream.
 
         Not ahead of a LoRA that is due: killed in between, a resume would start behind it and it would never be.
         """
         is_due = self._state_every_s and time.monotonic() - self.saver.last_state_at >= self._state_every_s
-        comes_anyway = getattr(args, "save_state", False) and self._count_saves_due(args, step)
+        comes_anyway = getattr(args, "save_state", False) and saves
         if is_due and self._crew.is_main and not comes_anyway:
             self._accelerator.save_state(self._state_folder)  # redirected by the saver
             self.saver.last_state_at = time.monotonic()  # also where it failed: not at every step again
@@ -227,21 +233,15 @@ class Hooks:
         name = f"{self.saver.output_name}-step{self.saver.step:08d}-state"
         return str(self._run.output / name)
 
-    def _count_saves_due(self, args: Any, step: int) -> int:
-        """LoRA files that the trainer writes after this step; leaving now would lose them, a resume starts behind."""
-        every_steps = getattr(args, "save_every_n_steps", None)
-        every_epochs = getattr(args, "save_every_n_epochs", None)
-        due = 1 if every_steps and step % every_steps == 0 else 0
-        if every_epochs and self._steps_per_epoch and step % self._steps_per_epoch == 0:
-            epoch = step // self._steps_per_epoch
-            due += 1 if epoch % every_epochs == 0 and epoch < self._epochs else 0
-        return due
-
     def lora_done(self) -> None:
-        """A LoRA file of this step is written (or has failed); the last one due opens the door."""
+        """A LoRA file of this step is written (or has failed)."""
+        self._due_done()
+
+    def _due_done(self) -> None:
+        """The last thing due opens the door."""
         if self._leaving:
-            self._saves_due -= 1
-            if self._saves_due <= 0:
+            self._due -= 1
+            if self._due <= 0:
                 self._leave()
 
     def _leave(self) -> None:
