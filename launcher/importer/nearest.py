@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
-from launcher.preset import AUTOMATIC_TRAINER, Preset, list_presets
+from launcher.errors import InputError
+from launcher.paths import Paths
+from launcher.preset import AUTOMATIC_TRAINER, Preset, load_preset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from launcher.importer.words import Given
-    from launcher.paths import Paths
     from launcher.trainers import Option
 
 WITHOUT_COST = 0.25  # an option that is only left out is a word on one line
@@ -36,12 +39,19 @@ class Difference:
 
 def nearest(paths: Paths, options: Mapping[str, Given], table: Mapping[str, Option]) -> Difference | None:
     """The nearest shipped preset that trains SDXL and has no repeats or switches of its own; None: none can be read."""
-    candidates = [
-        difference_from(preset, options, table)
-        for preset in list_presets(paths)
-        if isinstance(preset, Preset) and preset.is_shipped and _is_plain(preset)
-    ]
+    shipped = _shipped(Paths(root=paths.shipped, home=paths.shipped, shipped=paths.shipped))
+    candidates = [difference_from(preset, options, table) for preset in shipped]
     return min(candidates, key=lambda difference: difference.cost, default=None)
+
+
+@cache
+def _shipped(paths: Paths) -> tuple[Preset, ...]:
+    """Read once in a process: they come with the launcher and do not change."""
+    found = []
+    for path in sorted(paths.presets.glob("*.toml")):
+        with suppress(InputError):
+            found.append(load_preset(paths, path))
+    return tuple(preset for preset in found if _is_plain(preset))
 
 
 def _is_plain(preset: Preset) -> bool:

@@ -27,9 +27,9 @@ def is_whole(text: str) -> bool:
     )
 
 
-def at_work(text: str, launch: Launch, folder: Path) -> str:
+def at_work(text: str, launch: Launch, folder: Path, *, is_model: bool = False) -> str:
     """A path as it would have been found: from the working folder that the script set, else from the script's own."""
-    if is_whole(text) or _is_hub_name(text, folder):
+    if is_whole(text) or (is_model and _is_hub_name(text, folder)):
         return text
     plain = re.sub(r"^(?:\.[\\/])+", "", text)
     work = launch.folder

@@ -116,7 +116,7 @@ def _becomes(outcome: Outcome, given: Given, source: Source) -> None:
     word = BECOMES[given.name]
     value = str(given.value)
     if word != "name" and value:
-        value = at_work(value, outcome.launch, source.path.parent)
+        value = at_work(value, outcome.launch, source.path.parent, is_model=word == "model")
     if not value:
         outcome.dropped.append(Drop(name=given.name, value="", why="it is empty", line=given.line))
         return

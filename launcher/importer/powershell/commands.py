@@ -15,11 +15,12 @@ from launcher.importer.powershell.tree import Command, Expandable, Items, Litera
 ENDS = frozenset(" \t\f\v\u00a0\n;|(){},&<>") | {""}
 COMMAND_ENDS = frozenset("\n;|)}") | {""}
 PARAMETER = re.compile(r"-[A-Za-z_?][\w-]*(:(?=[^\s\\/]))?")
-REDIRECTION = re.compile(r"(?:[1-6*])?>>?(?:&[12])?|<")
+REDIRECTION = re.compile(r"(?:[1-6*])?>>?(?:&[12])?")
 VERBATIM = re.compile(r"--%(?=[ \t\n]|\Z)([^\n|]*)")
 PLAIN = re.compile(r"[^\s`$\"'“”„‘’‚‛;|(){},&<>]+")
 MEMBERS = re.compile(r"\$\w+((?:\.\w+)+)(?=[\s;|)}\],(]|\Z)")  # `$a.b` alone, or with a method's bracket
 REST = re.compile(r"(?:[ \t]*(?:#[^\n]*)?`?[ \t]*\n)+[ \t]*(?=--[A-Za-z])")
+LOOSE = re.compile(r"`[ \t]+\n")  # a backtick with blanks behind it joins nothing
 MOST_WORDS = 4000
 
 
@@ -46,9 +47,14 @@ class CommandParser(ExpressionParser):
         char = self.peek()
         if char == "#" and not self._goes_on():
             return True
-        if char == "\n" and self._goes_on():
+        is_broken = char == "`" and LOOSE.match(self.text, self.at) is not None
+        if (char == "\n" or is_broken) and self._goes_on():
             self.blanks()
             return False
+        if is_broken:
+            self.at += 1
+            self.blanks()
+            return True
         return char in COMMAND_ENDS or char == "&"
 
     def _goes_on(self) -> bool:
@@ -177,7 +183,9 @@ class CommandParser(ExpressionParser):
                 plain.append(piece[0])
                 continue
             char = self.peek()
-            if char == "`" and self.text[self.at + 1 : self.at + 2] in {"\n", ""}:
+            if char == "`" and (
+                self.text[self.at + 1 : self.at + 2] in {"\n", ""} or LOOSE.match(self.text, self.at)
+            ):
                 break
             node = self.string() if char in DOUBLE + SINGLE else self.expansion()
             if node is None:

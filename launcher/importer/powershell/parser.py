@@ -9,14 +9,17 @@ import re
 from typing import TYPE_CHECKING
 
 from launcher.importer.powershell.blocks import KEYWORD, BlockParser
+from launcher.importer.powershell.commands import REDIRECTION
 from launcher.importer.powershell.expressions import NUMBER
 from launcher.importer.powershell.scanner import DOUBLE, HERE, SINGLE, SyntaxProblem
 from launcher.importer.powershell.tree import (
     Assignment,
     Cast,
+    Command,
     Flow,
     Index,
     Items,
+    Literal,
     Member,
     Node,
     Pipeline,
@@ -88,10 +91,24 @@ class Parser(BlockParser):
             self._unreadable += 1
             if self._unreadable > MOST_UNREADABLE or self._count > MOST_STATEMENTS:
                 raise
-            stop = self.text.find("\n", max(begin, self.at if not end else begin))
-            self.at = max(len(self.text) if stop < 0 else stop, begin + 1)
+            self.at = self._behind(max(begin, self.at), end)
+            self.at = max(self.at, begin + 1)
             shown = self.text[begin : self.at].split("\n", 1)[0]
             return Unreadable(line, shown, f"line {problem.line}: {problem.why}")
+
+    def _behind(self, at: int, end: str) -> int:
+        """Where to go on after something that cannot be read: at the line's end, or at the bracket that closes around it."""
+        depth = 0
+        while at < len(self.text) and self.text[at] != "\n":
+            char = self.text[at]
+            if char in "({":
+                depth += 1
+            elif char in ")}":
+                if depth == 0 and char == end:
+                    return at
+                depth -= 1
+            at += 1
+        return at
 
     # ------------------------------------------------------------------ statements
 
@@ -149,9 +166,22 @@ class Parser(BlockParser):
             elements.append(self._pipeline_element())
             if len(elements) > 50:
                 raise self.fail("a pipeline is too long")
+        if self._redirects():  # `$list.Add("x") > $null`
+            elements.append(Command(line, "", Literal(line, "Out-Null"), ()))
         if self.peek() == "&" and self.peek(2) != "&&":
             self.at += 1  # in the background
         return Pipeline(line, tuple(elements)) if len(elements) > 1 else first
+
+    def _redirects(self) -> bool:
+        """Step over `> file`, `2>$null`, `2>&1`; true when the output itself goes away."""
+        goes_away = False
+        while found := self.match(REDIRECTION):
+            goes_away = goes_away or found[0][:1] in {">", "1", "*"}
+            self.blanks()
+            if not found[0].endswith(("&1", "&2")):
+                self._argument()
+                self.blanks()
+        return goes_away
 
     def _pipeline_element(self) -> Node:
         self.blanks()
@@ -179,9 +209,7 @@ class Parser(BlockParser):
             return True
         if char == "-":
             return two[1:] != "-" or (two == "--" and self.peek(3)[2:] == "$")
-        return bool(NUMBER.match(self.text, self.at)) and not re.compile(
-            r"[\d.]+[a-z_]", re.IGNORECASE
-        ).match(self.text, self.at)
+        return bool(NUMBER.match(self.text, self.at))
 
 
 def _is_target(node: Node) -> bool:

@@ -227,7 +227,7 @@ class CommandEvaluator(ExpressionEvaluator):
         """A program with its words: a launch if it starts a Python script, else noted by its name."""
         if words and words[0].unknown and any(word.text.lower().endswith(".py") for word in words[1:]):
             words = [replace(words[0], text="python", unknown=""), *words[1:]]
-        env = {name: slot.value for name, slot in self.state.env.items() if isinstance(slot.value, str)}
+        env = {slot.type: slot.value for slot in self.state.env.values() if isinstance(slot.value, str)}
         launch = split_command(
             words, env=env, folder=self.state.folder, condition=self.state.condition, line=line
         )

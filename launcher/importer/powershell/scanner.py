@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 90  # nested brackets, blocks and strings; written by hand there are about twenty such steps
 DOUBLE, SINGLE = '"“”„', "'‘’‚‛"  # typographic quotes count as plain ones (language specification 2.3.5.2)
-BLANK = re.compile(r"(?:[ \t\f\v\u00a0\u3000\ufeff]+|`[ \t]*(?=\n)\n|<#.*?(?:#>|\Z))+", re.DOTALL)
+BLANK = re.compile(r"(?:[ \t\f\v\u00a0\u3000\ufeff]+|`\n|<#.*?(?:#>|\Z))+", re.DOTALL)
 COMMENT = re.compile(r"#[^\n]*")
 SCOPED = re.compile(r"\$(?:(env|script|global|local|private|using|variable|function):(?=\w))?(\w+|[$?^](?!\w))", re.IGNORECASE)  # fmt: skip
 BRACED = re.compile(r"\$\{(?:(env|script|global|local|private|using|variable):)?([^}\n]*)\}", re.IGNORECASE)

@@ -77,9 +77,9 @@ class State:
         return next((scope_[name] for scope_ in reversed(self.scopes) if name in scope_), None)
 
     def set(self, scope: str, name: str, value: Any, line: int, kind: str = "") -> None:
-        name = name.lower()
+        shown, name = name, name.lower()
         if scope == "env":
-            self.env[name] = Slot(value, line)
+            self.env[name] = Slot(value, line, shown)  # variables keep their spelling as their type
             return
         place = self.scopes[0] if scope in {"script", "global"} else self.scopes[-1]
         old = place.get(name)

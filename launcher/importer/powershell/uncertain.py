@@ -33,7 +33,7 @@ def assigned_names(body: Iterable[tree.Node]) -> set[Name]:
     """Variables that are set."""
     found: set[Name] = set()
     for node in walk(body):
-        if isinstance(node, tree.Assignment):
+        if isinstance(node, tree.Assignment) and node.operator != "+=":
             found |= {name for target in node.targets if (name := _variable(target))}
         elif isinstance(node, tree.Step):
             found |= {name for name in [_variable(node.target)] if name}
@@ -43,13 +43,15 @@ def assigned_names(body: Iterable[tree.Node]) -> set[Name]:
 
 
 def mutated_names(body: Iterable[tree.Node]) -> set[Name]:
-    """Variables whose lists or tables are added to."""
+    """Variables to which something is added, by a method or by `+=`."""
     found: set[Name] = set()
     for node in walk(body):
+        targets: tuple[tree.Node, ...] = ()
         if isinstance(node, tree.Call) and node.name in MUTATING:
-            name = _variable(node.target)
-            if name:
-                found.add(name)
+            targets = (node.target,)
+        elif isinstance(node, tree.Assignment) and node.operator == "+=":
+            targets = node.targets
+        found |= {name for target in targets if (name := _variable(target))}
     return found
 
 

@@ -9,7 +9,7 @@ from launcher.importer.powershell.operators import like, pattern_of
 from launcher.importer.powershell.programs import CommandEvaluator
 from launcher.importer.powershell.state import Flowing
 from launcher.importer.powershell.uncertain import assigned_names, may_launch, mutated_names, puts_out
-from launcher.importer.powershell.values import Unknown, equal, to_text, truth
+from launcher.importer.powershell.values import Folded, Unknown, equal, to_text, truth
 
 MAX_CALLS = 12
 
@@ -53,8 +53,11 @@ class WayEvaluator(CommandEvaluator):
             self.state.set(scope, name, Unknown(reason, line, f"${name}"), line)
         for scope, name in mutated - assigned:
             slot = self.state.find(scope, name)
+            more = Unknown(reason, line, f"(what line {line} may add to ${name})")
             if slot is not None and isinstance(slot.value, list):
-                slot.value.append(Unknown(reason, line, f"(what line {line} may add to ${name})"))
+                slot.value.append(more)
+            elif slot is not None and not isinstance(slot.value, Folded):
+                self.state.set(scope, name, more, line)
         return out
 
     def _try_way(self, line: int, unknown: Unknown, body: tuple[tree.Node, ...]) -> None:

@@ -1,0 +1,1 @@
+accelerate launch train_network.py --network_dim=8

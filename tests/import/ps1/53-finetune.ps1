@@ -1,0 +1,1 @@
+accelerate launch .\sd-scripts\sdxl_train.py --full_bf16

@@ -1,0 +1,1 @@
+python sdxl_train_textual_inversion.py --token_string x

@@ -1,0 +1,1 @@
+python kohya_gui.py --inbrowser
