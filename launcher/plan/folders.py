@@ -181,7 +181,7 @@ def look(folder: Path) -> ImageFolder:
     error = ""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_file()]
+            names = [entry.name for entry in entries if _is_file(entry)]
     except (OSError, ValueError) as failure:
         error = getattr(failure, "strerror", None) or str(failure)
     images = sorted(name for name in names if is_image_name(name))
@@ -193,6 +193,21 @@ def look(folder: Path) -> ImageFolder:
         class_tokens=match[2].strip() if match and repeats else None,
         error=error,
     )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """A file or a link to one; a link to itself is none, and no reason not to look at the others."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def is_image_name(name: str) -> bool:
@@ -213,7 +228,7 @@ def _inner_folders(root: Path) -> list[Path]:
     try:
         with os.scandir(root) as entries:
             return sorted(
-                Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+                Path(entry.path) for entry in entries if _is_folder(entry) and not entry.name.startswith(".")
             )
     except (OSError, ValueError):  # `look` has already kept the reason
         return []
