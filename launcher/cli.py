@@ -78,11 +78,21 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def _add_heat(parser: argparse.ArgumentParser) -> None:
+    """Short for two switches: who fears for the card looks for a flag, not for a setting."""
+    for flag, switch, text in (
+        ("--hold-above", "hold_above_c", "wait between steps while the card is hotter than this, such as 83 (default: never)"),
+        ("--continue-below", "continue_below_c", "and go on below this, such as 70 (default: ten degrees less)"),
+    ):  # fmt: skip
+        parser.add_argument(flag, metavar="°C", dest="settings", action="append", type=f"launcher.{switch}={{}}".format, help=text)  # fmt: skip
+
+
 def _add_training(commands: Subparsers) -> None:
     train = _add(commands, "train", "train:train", "train a LoRA from a preset: resolve, check, run, watch")
     preflight = _add(commands, "preflight", "preflight:preflight", "everything that speaks against a training, without starting it")  # fmt: skip
     for parser in (train, preflight):
         _add_plan_words(parser)
+    _add_heat(train)
     train.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     train.add_argument("--background", action="store_true", help="start and return at once; `watch` shows it")
     train.add_argument("--force", action="store_true", help="start in spite of warnings (never of errors)")
@@ -90,25 +100,44 @@ def _add_training(commands: Subparsers) -> None:
     for parser in (train, preflight):
         _add_yes(parser)
         _add_json(parser)
+    _add_check(commands)
     demo = _add(commands, "demo", "demo:demo", "everything once, unattended: a small LoRA from sample images in about a minute")  # fmt: skip
     demo.add_argument("--steps", type=int, help="train this many steps instead of the preset's")
+
+
+def _add_check(commands: Subparsers) -> None:
+    check = _add(commands, "check", "check:check", "look at a dataset from all sides: images, captions, copies, buckets, steps")  # fmt: skip
+    check.add_argument("folder", metavar="DIR[=REPEATS]", nargs="*", help="folder with images and captions, or a dataset.toml (default: the one of your settings)")  # fmt: skip
+    check.add_argument("--preset", metavar="PRESET", help="how it would be trained (default: the preset that fits this card)")  # fmt: skip
+    _add_data_words(check)
+    check.add_argument("--html", metavar="FILE", help="write a contact sheet: the pictures with what is wrong with each")  # fmt: skip
+    check.add_argument("--open", action="store_true", help="show the contact sheet in the browser")
+    check.add_argument("--force", action="store_true", help="exit code 0 in spite of warnings (never of errors)")  # fmt: skip
+    _add_yes(check)
+    _add_json(check)
 
 
 def _add_plan_words(parser: argparse.ArgumentParser) -> None:
     """What makes a plan: the same words for all that resolve one."""
     parser.add_argument("preset", metavar="PRESET", help="name of a preset, or a TOML file")
-    parser.add_argument("--data", metavar="DIR[=REPEATS]", action="append", help="folder with the images and their captions; may be repeated; or a dataset.toml")  # fmt: skip
-    parser.add_argument("--reg", metavar="DIR[=REPEATS]", action="append", default=[], help="folder with regularisation images; may be repeated")  # fmt: skip
+    _add_data_words(parser)
     parser.add_argument("--model", metavar="FILE", help="base model (.safetensors); the rehearsal needs none")
     parser.add_argument("--name", help="name of the run and of its LoRA")
-    parser.add_argument("--trainer", help="training script (default: the preset's, else what is installed)")
     parser.add_argument("--gpus", metavar="N,N", help="graphics cards to train on, such as 0,1 (default: the first)")  # fmt: skip
+
+
+def _add_data_words(parser: argparse.ArgumentParser) -> None:
+    """What a dataset is made of, and how it is trained on."""
+    parser.add_argument("--data", metavar="DIR[=REPEATS]", action="append", help="folder with the images and their captions; may be repeated; or a dataset.toml")  # fmt: skip
+    parser.add_argument("--reg", metavar="DIR[=REPEATS]", action="append", default=[], help="folder with regularisation images; may be repeated")  # fmt: skip
+    parser.add_argument("--trainer", help="training script (default: the preset's, else what is installed)")
     parser.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change one option of the preset; may be repeated")  # fmt: skip
 
 
 def _add_control(commands: Subparsers) -> None:
     resume = _add(commands, "resume", "control:resume", "go on with a run from its newest good state")
     resume.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change what does not change the training, such as launcher.offload_mib; KEY=none takes one out")  # fmt: skip
+    _add_heat(resume)
     resume.add_argument("--background", action="store_true", help="start and return at once")
     resume.add_argument("--force", action="store_true", help="go on in spite of warnings (never of errors)")
     _add_yes(resume)

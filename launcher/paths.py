@@ -65,6 +65,11 @@ class Paths:
         return self.home / "user" / "cache" / "captions"
 
     @property
+    def contact_sheets(self) -> Path:
+        """Pages that `check` writes where no other place is named."""
+        return self.home / "user" / "checks"
+
+    @property
     def runs(self) -> Path:
         return self.home / "runs"
 

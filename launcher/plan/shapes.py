@@ -24,6 +24,7 @@ class Fit:
     """What becomes of one image."""
 
     bucket: Size
+    resized: Size  # before the rest is cut off
     cropped: float  # share of the scaled image's area that is cut off, 0 to 1
     scale: float  # above 1: enlarged
 
@@ -77,11 +78,13 @@ def fit(buckets: Buckets, size: Size) -> Fit | None:
         return None
     area = resized[0] * resized[1]
     cropped = max(0.0, 1 - bucket[0] * bucket[1] / area)
-    return Fit(bucket=bucket, cropped=cropped, scale=max(resized[0] / size[0], resized[1] / size[1]))
+    scale = max(resized[0] / size[0], resized[1] / size[1])
+    return Fit(bucket=bucket, resized=resized, cropped=cropped, scale=scale)
 
 
 def make_tables(
-    options: Mapping[str, Setting], dataset: Mapping[str, Any], trainer: str, size_of: Callable[[Path], Size | None]
+    options: Mapping[str, Setting], dataset: Mapping[str, Any], trainer: str, size_of: Callable[[Path], Size | None],
+    each: Callable[[Path, Fit | None], None] = lambda _path, _fit: None,
 ) -> tuple[Table, ...]:  # fmt: skip
     """The bucket tables of all datasets of a plan.
 
@@ -90,6 +93,7 @@ def make_tables(
         dataset: the plan's dataset.
         trainer: which trainer sorts.
         size_of: width and height of an image as stored, for those whose metadata file does not say; None: unknown.
+        each: called with every image and what becomes of it.
     """
     tables = []
     parts = parts_of(dataset)
@@ -107,7 +111,12 @@ def make_tables(
             size = known or size_of(path)
             found = None
             if size:
-                found = Fit(bucket=size, cropped=0.0, scale=1.0) if is_preset else fit(buckets, size)
+                found = (
+                    Fit(bucket=size, resized=size, cropped=0.0, scale=1.0)
+                    if is_preset
+                    else fit(buckets, size)
+                )
+            each(path, found)
             if found is None:
                 lost += 1
             else:

@@ -15,6 +15,7 @@ from launcher.preflight.model import check_files, check_model
 from launcher.preflight.options import check_options
 from launcher.preflight.output import check_output
 from launcher.preflight.room import check_room
+from launcher.preflight.shapes import check_shapes
 
 if TYPE_CHECKING:
     from launcher.errors import Problem
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ABOUT", "CHECKS", "RESUME_CHECKS", "Outcome", "ask", "check_plan", "check_resume", "name_of"]
 
 CHECKS: tuple[Check, ...] = (
-    check_environment, check_model, check_files, check_data, check_images, check_captions, check_options, check_output, check_room,
+    check_environment, check_model, check_files, check_data, check_images, check_captions, check_shapes, check_options, check_output, check_room,
 )  # fmt: skip
 # Before a run goes on. What a forecast thinks of it is not asked: it has been training.
 RESUME_CHECKS: tuple[Check, ...] = (
@@ -42,6 +43,7 @@ ABOUT = {  # each check in words for people, and what it reads: for those who wa
     "data": ("folders with images", "the names in them; metadata files as a whole"),
     "images": ("images", "every one, decoded to its end"),
     "captions": ("captions", "every one"),
+    "shapes": ("buckets and length", "nothing new: the sizes that the check of the images found"),
     "options": ("settings and computer", "nothing: it thinks about the plan and the card"),
     "changes": ("images as before", "size and time of every image and caption; only at a resume"),
     "same_model": ("base model as before", "its header and 64 places in it; only at a resume"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from launcher.plan import Plan
 
 SHOWN = 5
+MOST_NAMED = 100
 LEAST_CAPTIONS = 5  # of fewer nothing can be said
 MOSTLY = 0.8  # as many captions begin with a name that the others have probably lost it
 CHUNK = 75  # tokens that CLIP reads at once

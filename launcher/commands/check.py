@@ -1,0 +1,147 @@
+"""`check`: a dataset looked at from all sides, without a model or a training environment."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.commands import common
+from launcher.errors import UsageError, exit_code_of
+from launcher.paths import command
+
+if TYPE_CHECKING:
+    import argparse
+
+    from launcher.machine import Machine
+    from launcher.paths import Paths
+    from launcher.plan import Plan
+    from launcher.preflight.dataset import DatasetReport
+
+FIRST = "style-8gb"  # where no card says which
+TITLES = {"captions": "Reading the captions", "images": "Looking at the images"}
+
+
+def check(paths: Paths, options: argparse.Namespace) -> int:
+    """Check a dataset and show what was found; the exit code follows the worst of it."""
+    machine = common.machine_of(paths)
+    plan = plan_of(paths, options, machine)
+    report = look(paths, plan, machine, is_quiet=options.json)
+    code = exit_code_of(report.problems, force=options.force)
+    page = None
+    if options.html or options.open:
+        page = write_page(paths, report, Path(options.html).absolute() if options.html else None)
+    show(report, code, page, is_json=options.json, words=_words(options))
+    if page and options.open:
+        webbrowser.open(page.as_uri())
+    return code
+
+
+def plan_of(paths: Paths, options: argparse.Namespace, machine: Machine) -> Plan:
+    """How the dataset would be trained: by the preset that is named, else by the one that fits this card."""
+    from launcher.plan import Request, resolve
+    from launcher.preset import load_settings
+
+    data = (*options.folder, *(options.data or ()))
+    if not data and "data" not in load_settings(paths).defaults:
+        data = (str(_ask(options)),)
+    preset = options.preset or proposed(paths, machine)
+    trainer = options.trainer or trainer_of(paths, preset)
+    request = Request(
+        preset=preset, trainer=trainer, data=data or None, reg=tuple(options.reg), settings=tuple(options.settings)
+    )  # fmt: skip
+    return resolve(paths, request, machine)
+
+
+def _ask(options: argparse.Namespace) -> Path:
+    from launcher.ui import prompts
+
+    if options.yes or options.json or not prompts.can_ask():
+        raise UsageError("There is nothing to check", fix=f"name the folder with your images: {command('check', 'DIR')}")  # fmt: skip
+    return prompts.ask_path("Folder with your images", flag="DIR", kind="folder")
+
+
+def proposed(paths: Paths, machine: Machine) -> str:
+    """The preset for this card."""
+    from launcher.plan import propose
+    from launcher.preset import Preset, list_presets
+
+    proposal = propose([entry for entry in list_presets(paths) if isinstance(entry, Preset)], machine)
+    return proposal.preset if proposal else FIRST
+
+
+def trainer_of(paths: Paths, preset: str) -> str:
+    """What would train it where everything is installed: the preset's own trainer, else sd-scripts."""
+    from launcher.preset import load_preset
+    from launcher.trainers import FULL_TRAINER, TRAINERS
+
+    named = load_preset(paths, preset).trainer
+    return named if named in TRAINERS else FULL_TRAINER
+
+
+def look(paths: Paths, plan: Plan, machine: Machine, *, is_quiet: bool = False) -> DatasetReport:
+    """Examine a plan's dataset, with a bar where it takes long."""
+    from launcher.preflight.dataset import examine
+    from launcher.ui.counting import counting
+
+    with (
+        counting(TITLES["captions"], is_quiet=is_quiet) as read,
+        counting(TITLES["images"], is_quiet=is_quiet) as looked,
+    ):
+        tells = {"captions": read, "images": looked}
+        return examine(paths, plan, machine, lambda what, done, total: tells[what](done, total))
+
+
+def write_page(paths: Paths, report: DatasetReport, file: Path | None = None) -> Path:
+    """Write the contact sheet, to a place of ours where none is named."""
+    from launcher.plan import make_name
+    from launcher.report.contact import write_sheet
+
+    target = file or paths.contact_sheets / f"{make_name('check', report.plan.data.stem)}.html"
+    return write_sheet(report, target)
+
+
+def show(report: DatasetReport, code: int, page: Path | None, *, is_json: bool, words: list[str]) -> None:
+    """On the screen, or for programs."""
+    from launcher.ui import console
+
+    if is_json:
+        console.write_json({**as_json(report), "exit_code": code, "page": str(page) if page else None})
+    else:
+        from launcher.ui.dataset_view import dataset_view
+
+        again = command("check", *words, "--open")
+        console.show(dataset_view(report, console.signs(), page=str(page or ""), command=again))
+
+
+def _words(options: argparse.Namespace) -> list[str]:
+    """The command line again, as far as it names the data."""
+    data = [word for folder in options.data or () for word in ("--data", folder)]
+    return [*options.folder, *data, *(["--preset", options.preset] if options.preset else [])]
+
+
+def as_json(report: DatasetReport) -> dict[str, object]:
+    """Everything that is known, for programs."""
+    from dataclasses import asdict
+
+    steps, tags = report.steps, report.words.tags
+    return {
+        "data": str(report.plan.data),
+        "preset": report.plan.preset,
+        "trainer": report.plan.trainer,
+        "problems": [problem.as_json for problem in report.problems],
+        "images": report.images,
+        "formats": dict(report.formats),
+        "captions": {
+            "files": report.words.files, "token_limit": report.words.limit, "tokens_longest": report.words.longest,
+            "tokens_median": report.words.median, "tokens_over": report.words.over.count, "is_exact": report.words.is_exact,
+        },
+        "tags": {**asdict(tags), "top": dict(tags.top), "spellings": [dict(group) for group in tags.spellings]},
+        "buckets": [asdict(table) for table in report.tables],
+        "steps": {**asdict(steps), "an_epoch": steps.an_epoch, "epochs": steps.epochs, "seen": steps.seen},
+        "copies": {"same": _names(report.same), "alike": _names(report.alike)},
+    }  # fmt: skip
+
+
+def _names(groups: tuple[tuple[object, ...], ...]) -> list[list[str]]:
+    return [[str(getattr(entry, "path", "")) for entry in group] for group in groups]
