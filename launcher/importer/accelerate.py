@@ -78,7 +78,7 @@ def _merge(outcome: Outcome, value: str, line: int, said: str, *, unknown: str =
         outcome.dropped.append(Drop(name=f"accelerate --{PRECISION}", value=hide(value), why=why, line=line))
     elif own is not None and own.value == value:
         outcome.dropped.append(
-            Drop(name=f"accelerate --{PRECISION}", value=value, why="the trainer's own option says the same", line=line)
+            Drop(name=f"accelerate --{PRECISION}", value=value, why="it is said elsewhere too", line=line)
         )  # fmt: skip
     elif own is not None and value != "fp8":
         why = f"it disagrees with the trainer's own option, {own.value} in line {own.line}, which sd-scripts follows"

@@ -30,7 +30,7 @@ def _findings(values: Mapping[str, Any], machine: Machine | None) -> Iterator[tu
     steps, precision = value("max_train_steps"), value("mixed_precision")
     caches_texts = any(value(name) for name in CACHED_TEXTS)
     is_many = isinstance(steps, int) and steps > MANY_STEPS
-    has_bf16 = machine is not None and bool(machine.has_bf16.value)
+    has_bf16 = machine is not None and machine.gpu is not None and bool(machine.has_bf16.value)
     yield (
         value("fp8_base") and not caches_texts,
         "fp8_base without cache_text_encoder_outputs stores the text encoders in 8 bits too: what they say gets coarser. With the U-Net alone, caching them is better and saves 868 MiB.",

@@ -55,7 +55,13 @@ def translate(
     """
     outcome = Outcome(launch=launch)
     parsed = parse_words([*config, *launch.words], {**table, **_flags()}, source.label, SPELLINGS)
-    outcome.unread += parsed.unread
+    for unread in parsed.unread:
+        if unread.name in INSTEAD and unread.name not in {*BECOMES, *MOVED}:
+            outcome.dropped.append(
+                Drop(name=unread.name, value="", why=INSTEAD[unread.name], line=unread.line)
+            )
+        else:
+            outcome.unread.append(unread)
     outcome.secrets += parsed.secrets
     outcome.dropped += [
         Drop(

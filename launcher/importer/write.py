@@ -59,6 +59,8 @@ def preset_text(found: Import, outcome: Outcome, difference: Difference, name: s
         f"purpose = {toml_value(_plain(f'What {label} trained; imported.'))}",
         f"extends = {toml_value(difference.preset.name)}",
     ]
+    if difference.preset.captions:
+        head.append('captions = ""  # what the other preset says of captions is not about these images')
     if difference.without:
         names = ", ".join(toml_value(item) for item in sorted(difference.without))
         head.append(f"without = [{names}]  # the script does not pass them")

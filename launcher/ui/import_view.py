@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from launcher.importer.outcome import Import, Outcome
     from launcher.ui.palette import Glyphs
 
-MOST_DROPPED = 12
-
 
 def show_import(found: Import, made: Sequence[Made]) -> None:
     """One file: what it trains and with which settings."""
@@ -53,8 +51,10 @@ def training(one: Made, glyphs: Glyphs, number: int = 0) -> RenderableType:
     if number:
         parts += [inset(Text(f"Training {number}, line {outcome.launch.line}", style="strong")), ""]
     if outcome.launch.condition:
-        parts += [inset(_line(glyphs.alert, "warn", f"runs {outcome.launch.condition}")), ""]
-    parts += [inset(_run(outcome)), "", inset(_settings(outcome, glyphs))]
+        parts += [inset(_rows([_row(glyphs.alert, "warn", f"runs {outcome.launch.condition}")])), ""]
+    if any((outcome.model, outcome.data, outcome.reg, outcome.name, outcome.gpus)):
+        parts += [inset(_run(outcome)), ""]
+    parts.append(inset(_settings(outcome, glyphs)))
     for title, rows in _sections(outcome, glyphs):
         parts += ["", inset(Text(title, style="strong")), inset(_rows(rows))]
     differing = len(one.difference.options) + len(one.difference.off)
@@ -114,90 +114,64 @@ def _where(given: Any) -> str:
     return f"line {given.line}"
 
 
-Row = tuple[str, str, str, int]  # sign, its colour, words, line
+Row = tuple[Text, Text, str]  # sign, words, where
 
 
-def _sections(outcome: Outcome, glyphs: Glyphs) -> Iterable[tuple[str, list[tuple[Text, str]]]]:
-    """What needs a look, the worst first."""
-    bad = [(_line(glyphs.cross, "bad", item.text, item.why), f"line {item.line}") for item in outcome.unread]
-    if bad:
-        yield "Not understood, so not in the preset", bad
-    if outcome.secrets:
-        yield (
-            "Secrets, neither stored nor shown",
-            [
-                (
-                    _line(glyphs.dot, "warn", item.name, "set it in the environment instead"),
-                    f"line {item.line}",
-                )
-                for item in outcome.secrets
-            ],
-        )
-    if outcome.changed:
-        yield (
-            "Changed",
-            [
-                (
-                    _line(
-                        glyphs.arrow,
-                        "accent",
-                        f"{hide(item.before)} {glyphs.arrow} {hide(item.after)}",
-                        item.why,
-                    ),
-                    f"line {item.line}",
-                )
-                for item in outcome.changed
-            ],
-        )
-    lost = [
-        item
-        for item in outcome.missing
-        if item.name
-        not in {"pretrained_model_name_or_path", "train_data_dir", "reg_data_dir", "dataset_config"}
-    ]
-    if lost:
-        yield (
-            "Not on this computer",
-            [
-                (
-                    _line(glyphs.alert, "warn", f"{item.name} = {hide(item.path)}", item.note),
-                    f"line {item.line}",
-                )
-                for item in lost
-            ],
-        )
-    if outcome.dropped:
-        rows = [
-            (
-                _line(glyphs.dot, "muted", f"{item.name} {hide(item.value)}".strip(), item.why),
-                f"line {item.line}",
-            )
+def _sections(outcome: Outcome, glyphs: Glyphs) -> Iterable[tuple[str, list[Row]]]:
+    """What needs a look, the worst first; sections without rows are passed over."""
+    elsewhere = {given.name for given in (outcome.model, outcome.data, outcome.reg) if given is not None}
+    cross, alert, dot, arrow = glyphs.cross, glyphs.alert, glyphs.dot, glyphs.arrow
+    sections = {
+        "Not understood, so not in the preset": [
+            _row(cross, "bad", item.text, item.why, item.line) for item in outcome.unread
+        ],
+        "Secrets, neither stored nor shown": [
+            _row(alert, "warn", item.name, "set it in the environment instead", item.line)
+            for item in outcome.secrets
+        ],
+        "Changed": [
+            _row(arrow, "accent", f"{hide(item.before)} {arrow} {hide(item.after)}", item.why, item.line)
+            for item in outcome.changed
+        ],
+        "Not on this computer": [
+            _row(alert, "warn", f"{item.name} = {hide(item.path)}", item.note, item.line)
+            for item in outcome.missing
+            if item.name not in elsewhere
+        ],
+        "Left to the launcher": [
+            _row(dot, "muted", f"{item.name} {hide(item.value)}".strip(), item.why, item.line)
             for item in outcome.dropped
-        ]
-        yield "Left to the launcher", rows
-    if outcome.advice:
-        yield "Worth knowing", [(_line(glyphs.dot, "accent", text), "") for text in outcome.advice]
+        ],
+        "Worth knowing": [_row(dot, "accent", text) for text in outcome.advice],
+    }
+    return [(title, rows) for title, rows in sections.items() if rows]
 
 
-def _line(sign: str, role: str, text: str, why: str = "") -> Text:
-    line = Text.assemble((f"{sign} ", role), clean(text))
+def _row(sign: str, role: str, text: str, why: str = "", line: int = 0) -> Row:
+    words = Text(clean(text))
     if why:
-        line.append(f"   {clean(why)}", "muted")
-    return line
+        words.append(f"   {clean(why)}", "muted")
+    return Text(sign, style=role), words, f"line {line}" if line else ""
 
 
-def _rows(rows: list[tuple[Text, str]]) -> RenderableType:
-    table = grid({"overflow": "fold", "ratio": 1}, {"no_wrap": True, "style": "faint"}, gap=2)
-    for text, where in rows:
-        table.add_row(text, where)
+def _rows(rows: list[Row]) -> RenderableType:
+    has_lines = any(where for _, _, where in rows)
+    table = grid(
+        {"width": 1},
+        {"overflow": "fold", "ratio": 1},
+        *([{"no_wrap": True, "style": "faint"}] if has_lines else []),
+        gap=1,
+    )
+    for sign, text, where in rows:
+        table.add_row(sign, text, *([where] if has_lines else []))
     return table
 
 
 def remarks(found: Import, glyphs: Glyphs) -> RenderableType | None:
     """What is to be said of the script as a whole."""
-    rows = [(_line(glyphs.cross, "bad", hide(note.text)), f"line {note.line}") for note in found.unreadable]
-    rows += [(_line(glyphs.alert, "warn", hide(note.text)), f"line {note.line}") for note in found.notes]
-    rows += [(_line(glyphs.dot, "muted", f"not imported: {hide(other)}"), "") for other in found.others]
+    rows = [_row(glyphs.cross, "bad", hide(note.text), line=note.line) for note in found.unreadable]
+    rows += [_row(glyphs.alert, "warn", hide(note.text), line=note.line) for note in found.notes]
+    rows += [_row(glyphs.dot, "muted", f"not imported: {hide(other)}") for other in found.others]
     return Group(inset(Text("About the script", style="strong")), inset(_rows(rows))) if rows else None
 
 
@@ -234,7 +208,14 @@ def show_batch(attempts: Sequence[Any], written: Sequence[Path]) -> None:
             table.add_row(
                 Text(glyphs.cross, style="bad"),
                 clean(item.path.name),
-                Text(clean(item.error.what), style="muted"),
+                Text(
+                    clean(
+                        item.error.what.removeprefix(f"{item.path.name} is ").removeprefix(
+                            f"{item.path.name} "
+                        )
+                    ),
+                    style="muted",
+                ),
             )
             continue
         unread = sum(len(made.outcome.unread) for made in item.made) + len(item.found.unreadable)
