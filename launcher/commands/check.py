@@ -30,7 +30,8 @@ def check(paths: Paths, options: argparse.Namespace) -> int:
     code = exit_code_of(report.problems, force=options.force)
     page = None
     if options.html or options.open:
-        page = write_page(paths, report, Path(options.html).absolute() if options.html else None)
+        named = Path(options.html).absolute() if options.html else None
+        page = write_page(paths, report, named, is_quiet=options.json)
     show(report, code, page, is_json=options.json, words=_words(options))
     if page and options.open:
         webbrowser.open(page.as_uri())
@@ -79,6 +80,32 @@ def trainer_of(paths: Paths, preset: str) -> str:
     return named if named in TRAINERS else FULL_TRAINER
 
 
+def from_menu(paths: Paths) -> bool:
+    """Ask for folder and preset, show what was found, and the pictures to who wants them. False: the person went back."""
+    from launcher.commands.guide import _last_answers, _remember, ask_for_preset
+    from launcher.plan import Request, resolve
+    from launcher.ui import console, prompts
+    from launcher.ui.dataset_view import dataset_view
+
+    last = _last_answers(paths)
+    machine = common.machine_of(paths)
+    try:
+        data = prompts.ask_path("Folder with your images", flag="DIR", kind="folder", default=last.get("data"))  # fmt: skip
+        preset = ask_for_preset(paths, last.get("preset"), machine)
+    except prompts.Back:
+        return False
+    _remember(paths, data=str(data), preset=preset.name)
+    request = Request(preset=preset.name, trainer=trainer_of(paths, preset.name), data=data)
+    report = look(paths, resolve(paths, request, machine), machine)
+    console.show(dataset_view(report, console.signs()))
+    try:
+        if report.entries and prompts.confirm("Look at the pictures in the browser?", flag="--open"):
+            webbrowser.open(write_page(paths, report).as_uri())
+    except prompts.Back:
+        pass
+    return True
+
+
 def look(paths: Paths, plan: Plan, machine: Machine, *, is_quiet: bool = False) -> DatasetReport:
     """Examine a plan's dataset, with a bar where it takes long."""
     from launcher.preflight.dataset import examine
@@ -92,13 +119,17 @@ def look(paths: Paths, plan: Plan, machine: Machine, *, is_quiet: bool = False) 
         return examine(paths, plan, machine, lambda what, done, total: tells[what](done, total))
 
 
-def write_page(paths: Paths, report: DatasetReport, file: Path | None = None) -> Path:
+def write_page(
+    paths: Paths, report: DatasetReport, file: Path | None = None, *, is_quiet: bool = False
+) -> Path:
     """Write the contact sheet, to a place of ours where none is named."""
     from launcher.plan import make_name
     from launcher.report.contact import write_sheet
+    from launcher.ui.counting import counting
 
     target = file or paths.contact_sheets / f"{make_name('check', report.plan.data.stem)}.html"
-    return write_sheet(report, target)
+    with counting("Drawing the contact sheet", is_quiet=is_quiet) as tell:
+        return write_sheet(report, target, tell)
 
 
 def show(report: DatasetReport, code: int, page: Path | None, *, is_json: bool, words: list[str]) -> None:

@@ -70,6 +70,11 @@ def carry_out(paths: Paths, action: MenuAction) -> None:
     elif action.kind == "preflight":
         if not _preflight(paths):
             return
+    elif action.kind == "check":
+        from launcher.commands.check import from_menu
+
+        if not from_menu(paths):
+            return
     elif action.kind == "history":
         _history(paths)
         return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Kind = Literal[
         "install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit",
-        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "tag", "import",
+        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "check", "tag", "import",
     ]  # fmt: skip
 
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
@@ -190,6 +190,7 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
                 )
             )
         found.append(Choice(value=MenuAction(kind="train"), title="Train a LoRA"))
+        found.append(Choice(value=MenuAction(kind="check"), title="Check a folder of images"))
         found.append(
             Choice(value=MenuAction(kind="preflight"), title="Check a training, without starting it")
         )
