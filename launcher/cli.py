@@ -84,7 +84,7 @@ def _add_heat(parser: argparse.ArgumentParser) -> None:
         ("--hold-above", "hold_above_c", "wait between steps while the card is hotter than this, such as 83 (default: never)"),
         ("--continue-below", "continue_below_c", "and go on below this, such as 70 (default: ten degrees less)"),
     ):  # fmt: skip
-        parser.add_argument(flag, metavar="°C", dest="settings", action="append", type=f"launcher.{switch}={{}}".format, help=text)  # fmt: skip
+        parser.add_argument(flag, metavar="CELSIUS", dest="settings", action="append", type=f"launcher.{switch}={{}}".format, help=text)  # fmt: skip
 
 
 def _add_training(commands: Subparsers) -> None:

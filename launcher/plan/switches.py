@@ -48,6 +48,25 @@ def switch_notes(
     options: Mapping[str, Setting], *, on_cpu: bool, system: str, environ: Mapping[str, str]
 ) -> list[str]:
     """What a switch cannot do here."""
+    return [*_limit_notes(switch_values(options), on_cpu=on_cpu), *_allocator_notes(options, on_cpu=on_cpu, system=system, environ=environ)]  # fmt: skip
+
+
+def _limit_notes(values: Mapping[str, object], *, on_cpu: bool) -> list[str]:
+    above, below = values.get("hold_above_c"), values.get("continue_below_c")
+    if not isinstance(above, int) or not above:
+        return [f"{PREFIX}continue_below_c does nothing without {PREFIX}hold_above_c."] if below else []
+    if on_cpu:
+        return [
+            f"{PREFIX}hold_above_c = {above} does nothing here: there is no card whose temperature could be read."
+        ]
+    if isinstance(below, int) and below >= above:
+        return [f"{PREFIX}continue_below_c = {below} is not below {PREFIX}hold_above_c = {above}: training goes on at {above - 1} °C."]  # fmt: skip
+    return []
+
+
+def _allocator_notes(
+    options: Mapping[str, Setting], *, on_cpu: bool, system: str, environ: Mapping[str, str]
+) -> list[str]:
     if on_cpu or switch_values(options).get("allocator") != "expandable":
         return []
     if not system.startswith("Linux"):

@@ -94,7 +94,7 @@ def _count(noun: str, done: int, total: int | None) -> Text:
 
 def _left(view: RunView, pen: Pen) -> Text:
     if view.held_since is not None and view.status.is_live:
-        return spans((f"for {formats.duration(pen.now - view.held_since)}", "warn"))
+        return spans((f"waiting for {formats.duration(pen.now - view.held_since)}", "warn"))
     quiet = pen.now - view.updated if view.updated is not None and view.status.is_live else 0.0
     if quiet > max(QUIET_S, 20 * (view.seconds_per_step or 0.0)):
         return spans((f"no news for {formats.duration(quiet)}", "warn"))
