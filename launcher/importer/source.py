@@ -23,6 +23,7 @@ MARKS = (
 KANA = re.compile("[\u3041-\u30fa\u30fc]")
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 HIGH_RUNS = re.compile(rb"[\x80-\xff]+")
+GBK_PAIRS = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
 HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 
 
@@ -117,7 +118,7 @@ def _decode_legacy(raw: bytes) -> tuple[str, str]:
     if western is not None and sum(len(run) == 1 for run in runs) * 2 > len(runs):
         return western, "Windows Western (code page 1252)"
     chinese = _strictly(raw, "cp936")
-    if chinese is not None:
+    if chinese is not None and (japanese is None or _has_usual_chinese(raw)):
         return chinese, "GBK (code page 936)"
     if japanese is not None:
         return japanese, "Shift-JIS (code page 932)"
@@ -128,6 +129,12 @@ def _decode_legacy(raw: bytes) -> tuple[str, str]:
     return raw.decode(
         "cp1252", errors="replace"
     ), "unknown (read as code page 1252, some characters are lost)"
+
+
+def _has_usual_chinese(raw: bytes) -> bool:
+    """Whether most pairs of bytes are signs of GB 2312: the rest of GBK is rare, and looks like Shift-JIS."""
+    pairs = GBK_PAIRS.findall(raw)
+    return 2 * sum(pair[0] >= 0xA1 and pair[1] >= 0xA1 for pair in pairs) >= len(pairs)
 
 
 def _strictly(raw: bytes, codec: str) -> str | None:

@@ -19,7 +19,7 @@ from launcher.importer.powershell.values import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MAX_STEPS = 100_000
+MAX_STEPS = 50_000
 
 
 class CoreEvaluator:

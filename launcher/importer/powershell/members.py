@@ -27,7 +27,7 @@ NOTHING = object()  # what a method without a value returns: it puts nothing out
 def member(target: Any, name: str, line: int) -> Any:
     """`target.name`."""
     if isinstance(target, Unknown):
-        return Unknown(target.reason, line, f"{target.text}.{name}")
+        return Unknown(target.reason, target.line, f"{target.text}.{name}")
     if isinstance(target, Folded):
         if name == "count" and target.get(name) is None:
             return len(target.items)
@@ -50,7 +50,7 @@ def member(target: Any, name: str, line: int) -> Any:
 def call(target: Any, name: str, arguments: list[Any], line: int) -> Any:
     """`target.name(arguments)`."""
     if isinstance(target, Unknown):
-        return Unknown(target.reason, line, f"{target.text}.{name}()")
+        return Unknown(target.reason, target.line, f"{target.text}.{name}()")
     if isinstance(target, list) and name in LIST_METHODS:
         return LIST_METHODS[name](target, arguments, line)
     if isinstance(target, Folded):
