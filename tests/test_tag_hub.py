@@ -34,6 +34,8 @@ def no_hub(monkeypatch):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     console.get_console.cache_clear()  # it keeps the output of the test before
+    yield
+    console.get_console.cache_clear()
 
 
 @pytest.fixture

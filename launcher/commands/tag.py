@@ -184,7 +184,7 @@ def _ask(paths: Paths, options: argparse.Namespace) -> argparse.Namespace:
     """Without a folder, on a terminal: ask, one question at a time."""
     from launcher.ui import prompts
 
-    if options.folder or options.yes or not prompts.can_ask():
+    if options.folder or options.yes or options.json or not prompts.can_ask():
         return options
     from launcher.tagger.journal import UNDONE, entries
     from launcher.tagger.models import default_name, known

@@ -89,17 +89,29 @@ class Journal:
             "v": 1, "folder": os.fspath(tagged), "status": RUNNING, "goes_on_with": goes_on_with, "t": round(time.time(), 3)
         }  # fmt: skip
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / f"{self.name}.json", self._facts)
-        self._stream = (folder / f"{self.name}.jsonl").open("ab")
-        sync_folder(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / f"{self.name}.json", self._facts)
+            self._stream = (folder / f"{self.name}.jsonl").open("ab")
+            sync_folder(folder)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def note(self, changes: Sequence[Change]) -> None:
         """On the disk when this returns; only then may the changes be made."""
         lines = [json.dumps(change.to_json()) + "\n" for change in changes]
-        self._stream.write("".join(lines).encode("ascii"))
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        try:
+            self._stream.write("".join(lines).encode("ascii"))
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> LauncherError:
+        return LauncherError(
+            "The journal of the tagging cannot be written, and without it no caption is touched.",
+            why=error.strerror or str(error), fix="Make room on this drive, then start this again.", where=str(self._folder),
+        )  # fmt: skip
 
     def end(self) -> None:
         """All that was to be done is done. Without a change there is nothing to take back, and nothing is kept."""

@@ -32,7 +32,7 @@ CPU, CUDA = "cpu", "cuda12"
 OPENCV = "opencv"
 OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 FIRST_WITHOUT_GPU = (3, 14)  # no wheel of the GPU build
-SIZES_MB = {CPU: 17, CUDA: 300, OPENCV: 50}  # downloads; onnxruntime measured, the others from the index
+SIZES_MB = {CPU: 17, CUDA: 300, OPENCV: 50}  # downloads, as seen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

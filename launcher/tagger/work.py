@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from launcher.tagger.runtime import Runtime
 
 WORKER = PACKAGE / "tagger" / "worker" / "__main__.py"
+JOB = "job.json"
 TAIL_LINES = 12
 MOST_TAGS = 100_000  # different ones that are counted
 
@@ -97,6 +98,7 @@ def tag(
         book.end()
     finally:
         book.close()
+        (paths.tagger_notes / JOB).unlink(missing_ok=True)
         result.seconds = time.monotonic() - began
     return result
 
@@ -112,7 +114,7 @@ def _interrupted(paths: Paths, folder: Path) -> str | None:
 
 
 def _write_job(paths: Paths, wish: Wish, found: Survey, model: Model, where: Runtime) -> Path:
-    job = paths.tagger_notes / "job.json"
+    job = paths.tagger_notes / JOB
     write_json(
         job,
         {

@@ -54,7 +54,8 @@ def write_captions(
         for change, content in changes:
             put(change.path, change.path.with_name(change.aside), content, mode=change.mode)
         for folder in {change.path.parent for change, _ in changes}:
-            sync_folder(folder)
+            with suppress(OSError):  # a network drive without it
+                sync_folder(folder)
     return len(changes), left
 
 

@@ -48,8 +48,8 @@ class Network:
         options.log_severity_level = ERRORS_ONLY
         providers = [CPU]
         if wants_gpu and CUDA in onnxruntime.get_available_providers():
-            providers = [CUDA, CPU]
             self.note = _load_libraries(onnxruntime)
+            providers = [CPU] if self.note else [CUDA, CPU]
         elif wants_gpu:
             self.note = "this onnxruntime has no CUDA"
         try:
