@@ -128,6 +128,36 @@ def test_without_exact_resume_the_first_run_is_stocks_to_the_bit(rig, tmp_path):
     assert all(abs(float.fromhex(a["loss"]) / float.fromhex(b["loss"]) - 1) < 1e-4 for a, b in pairs)
 
 
+def test_without_exact_resume_steps_are_counted_on(rig, tmp_path):
+    """Stock trains what it trains; what is told of it, and the names of states, are absolute."""
+    switches = {"exact_resume": False}
+    first = rig.train(tmp_path / "first", switches=switches, **SHAPES["plain"])
+    assert [event["step"] for event in first.events("step")] == [*range(1, 13)]
+    assert first.events("totals")[0]["total_steps"] == 12
+    rest = rig.train(tmp_path / "rest", switches=switches, resume=first.state(6), **SHAPES["plain"])
+    steps = [event["step"] for event in rest.events("step")]
+    assert steps == [*range(7, 7 + len(steps))]
+    assert steps[-1] == 18 if rig.name == "sd-scripts-fp8" else steps[-1] >= 12
+    assert rest.events("totals")[0]["total_steps"] == (18 if rig.name == "sd-scripts-fp8" else 12)
+    assert [verify_state(state) for state in list_states(rest.run)] == [None, None, None]
+    assert list_states(rest.run)[0].name == f"step{steps[-1]:08d}"
+    assert rest.events("end")[0]["status"] == "SUCCEEDED"
+
+
+def test_a_pause_at_an_epochs_last_step_leaves_its_samples(rig, tmp_path):
+    """Step 7 ends an epoch of seven images; the end is that of a training without a pause."""
+    (tmp_path / "prompts.txt").write_text("a cat --w 64 --h 64 --s 1 --d 3\n", encoding="utf-8")
+    drawing = {
+        "train": {**STATES, "sample_every_n_epochs": 1, "sample_prompts": str(tmp_path / "prompts.txt")}
+    }
+    whole = live(rig, tmp_path / "whole", **drawing)
+    story = live(rig, tmp_path / "paused", parts=[{"REAL_PAUSE_AT": "6:{run}/pause"}], **drawing)
+    assert story.starts == [None, 7]
+    assert_same(story, whole)
+    drawn = [len(list(part.run.output.glob("sample/*.png"))) for part in (whole.last, *story.parts)]
+    assert drawn == [2, 1, 1]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_same_training_twice_is_the_same(rig, control, shape, tmp_path):
     """Else the comparisons below would compare nothing."""

@@ -22,6 +22,7 @@ from launcher.shim.notices import english
 from launcher.shim.switches import read_switches
 from launcher.shim.upstream import average, edits, groups, known, order, wraps
 from launcher.shim.upstream.resumed import Resumed, open_state
+from launcher.shim.upstream.saving import name_step
 from launcher.shim.upstream.training import Training
 from launcher.trainers.switches import SWITCHES
 
@@ -379,6 +380,54 @@ def test_what_the_log_draws_from_pythons_generator_is_given_back():
     assert random.random() == wanted
     assert training.take_losses() == [0.5]
     assert training.take_losses() == []
+
+
+class Told:
+    """What a training tells the hooks."""
+
+    def __init__(self, step):
+        self.saver = types.SimpleNamespace(step=step)
+        self.total_steps, self.entered, self.totals, self.warnings = None, [], [], []
+        self.phases = types.SimpleNamespace(enter=self.entered.append)
+
+    def tell_totals(self, totals):
+        self.totals.append(totals)
+        self.total_steps = totals["total_steps"]
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+@pytest.mark.parametrize(("version", "before", "own", "total"), [
+    ("fp8-fork", 0, 1, 12), ("fp8-fork", 6, 1, 18), ("v0.10.1", 0, 1, 12), ("v0.10.1", 9, 3, 12),
+])  # fmt: skip
+def test_without_the_edits_steps_are_absolute_all_the_same(version, before, own, total):
+    """The fork counts a resumed training from 0, the others from wherever their arithmetic led."""
+    told = Told(before)
+    training = Training(version, told, Crew(), is_exact=False)
+    training.args = types.SimpleNamespace(max_train_steps=12, gradient_accumulation_steps=2)
+    training.accelerator = types.SimpleNamespace(_dataloaders=[[0] * 7])
+    for _ in range(3):
+        training.note_start()
+    [totals] = told.totals
+    assert totals == {"total_steps": total, "steps_per_epoch": 4, "epochs": 3, "images": 0}
+    assert told.total_steps == (None if before else 12), "where a resumed one ends is not for us to judge"
+    assert bool(told.warnings) is (total > 12)
+    assert told.entered == ["train_loop"]
+    for later in range(3):
+        told.saver.step = training.step_of(own + later)
+        assert told.saver.step == before + 1 + later
+
+
+def test_a_states_step_is_the_absolute_one_where_we_are_sure(tmp_path):
+    path = tmp_path / "train_state.json"
+    name_step(tmp_path, 7)
+    assert json.loads(path.read_text()) == {"current_epoch": 1, "current_step": 7}
+    path.write_text('{"current_epoch": 2, "current_step": 3}')
+    name_step(tmp_path, 9)
+    assert json.loads(path.read_text()) == {"current_epoch": 2, "current_step": 3}
+    name_step(tmp_path, 9, is_sure=True)
+    assert json.loads(path.read_text()) == {"current_epoch": 2, "current_step": 9}
 
 
 # Words

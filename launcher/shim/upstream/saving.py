@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from launcher.files import write_json
+from launcher.files import read_json, write_json
 from launcher.shim.upstream import rng
 from launcher.shim.upstream.resumed import PROGRESS, scheduler_step
 from launcher.shim.upstream.training import is_network, unwrapped
@@ -29,10 +29,13 @@ def complete_state(training: Training, pace: Pace, folder: Path, step: int) -> M
             **training.settings()}  # fmt: skip
 
 
-def name_step(folder: Path, step: int) -> Mapping[str, object]:
-    """A state needs its step to be found; the fork by itself writes none."""
-    if not (folder / TRAIN_STATE).exists():
-        write_json(folder / TRAIN_STATE, {"current_epoch": 1, "current_step": step})
+def name_step(folder: Path, step: int, *, is_sure: bool = False) -> Mapping[str, object]:
+    """A state needs its step to be found. The fork writes none; the others' own stays unless we are sure of ours."""
+    path = folder / TRAIN_STATE
+    if not path.exists():
+        write_json(path, {"current_epoch": 1, "current_step": step})
+    elif is_sure:
+        write_json(path, {**read_json(path), "current_step": step})
     return {}
 
 

@@ -45,6 +45,7 @@ class Training:
         self._random: Any = None
         self._recorder: Any = None
         self._names: list[str] | None = None
+        self._offset: int | None = None
 
     # What the edited source calls
 
@@ -122,6 +123,34 @@ class Training:
         """Undo what was drawn from python's generator since the last loss: rich, which prints the log, draws with each line."""
         if self._random is not None:
             random.setstate(self._random)
+
+    # Without the edits upstream counts in its own way, and nobody tells how much there is
+
+    def note_start(self) -> None:
+        """At the first micro-batch: by then upstream has settled how much it will train."""
+        if self.batches:
+            return
+        loader = self.accelerator._dataloaders[0]  # noqa: SLF001  (accelerate has no public name)
+        self.batches = len(loader)
+        self.accumulation = max(1, int(self.args.gradient_accumulation_steps))
+        before, total = self._hooks.saver.step, int(self.args.max_train_steps)
+        is_anew = before > 0 and self.version == "fp8-fork"
+        self._hooks.tell_totals({
+            "total_steps": total + (before if is_anew else 0), "steps_per_epoch": self.steps_per_epoch,
+            "epochs": -(-total // self.steps_per_epoch),
+            "images": int(getattr(getattr(loader, "dataset", None), "num_train_images", 0)),
+        })  # fmt: skip
+        if before:
+            self._hooks.total_steps = None  # where stock ends a resumed training it alone knows (facts 2.2)
+        if is_anew:
+            self._hooks.warn(f"exact_resume is off: this trainer knows nothing of the {before} steps before, trains {total} more, and its files count from 0")  # fmt: skip
+        self._hooks.phases.enter("train_loop")
+
+    def step_of(self, own: int) -> int:
+        """The absolute step; `own` is upstream's count, asked for after each step."""
+        if self._offset is None:
+            self._offset = self._hooks.saver.step + 1 - own
+        return own + self._offset
 
     # What the hooks ask for
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from launcher.shim.context import Context
     from launcher.shim.hooks import Hooks
+    from launcher.shim.reporter import Reporter
     from launcher.shim.upstream.training import Training
 
 
@@ -29,7 +30,7 @@ def install(context: Context, training: Training, hooks: Hooks) -> None:
     _around(
         train_util,
         "prepare_accelerator",
-        lambda make, *a, **k: _wrap_accelerator(make(*a, **k), training, hooks),
+        lambda make, *a, **k: _wrap_accelerator(make(*a, **k), training, hooks, context.reporter),
     )
     _tell_commit(context.modules, COMMITS[context.version])
     _wrap_phases(context, trainer_class, train_util, hooks)
@@ -37,10 +38,12 @@ def install(context: Context, training: Training, hooks: Hooks) -> None:
     hooks.rates = lambda _trainer: training.learning_rates()
     hooks.is_sampling_due = is_sampling_due
     hooks.resumed_step = training.resumed.step if training.resumed else 0
+    if not training.is_exact:
+        hooks.step_of = training.step_of
 
     def complete(folder: Path, _accelerator: Any) -> Mapping[str, object]:
         if not training.is_exact:
-            return name_step(folder, hooks.saver.step)
+            return name_step(folder, hooks.saver.step, is_sure=True)
         return complete_state(training, hooks.pace, folder, hooks.saver.step)
 
     hooks.saver.complete = complete
@@ -71,7 +74,7 @@ def _settle_state_and_seed(context: Context, training: Training) -> None:
         args.seed = own if saved is None else saved
 
 
-def _wrap_accelerator(accelerator: Any, training: Training, hooks: Hooks) -> Any:
+def _wrap_accelerator(accelerator: Any, training: Training, hooks: Hooks, reporter: Reporter) -> Any:
     training.accelerator = accelerator
     if training.version == "fp8-fork":
         keep_network_only(accelerator)
@@ -81,6 +84,8 @@ def _wrap_accelerator(accelerator: Any, training: Training, hooks: Hooks) -> Any
     def watched_accumulate(*models: Any) -> Any:
         if training.is_exact:
             training.begin_micro_batch()
+        else:
+            reporter.attempt(training.note_start)
         return accumulate(*models)
 
     def watched_backward(loss: Any, **more: Any) -> Any:
