@@ -9,7 +9,8 @@ The map, lowest layer first. A module imports only from layers below its own (`t
 4. `preset` TOML into records, `monitor` a run folder folded into numbers,
    `shim` our code inside the training process, `install` environments, `demo` sample images, `crash` the log of a bug,
    `pictures` image files, really decoded, `captions` caption files, read and counted, `checkpoint` model files by their header
-5. `plan` everything about a run, decided before anything is touched; `failures` what went wrong, in words
+5. `plan` everything about a run, decided before anything is touched; `failures` what went wrong, in words; above
+   them `forecast`, what a run will need of card, memory, disk and time
 6. `preflight` reasons not to start, `history` all run folders, `tagger` captions by a WD14 tagger, `guard` what goes wrong while a training runs,
    `importer` training scripts of others, read and never run
 7. `run` starting and supervising, `report` the HTML page; above them `resume`, going on from the newest good state, and

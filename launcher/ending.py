@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
-from launcher.failures import evidence_of, explain_run, plan_values, step_down
+from launcher.failures import evidence_of, explain_run, plan_values
 from launcher.failures.picture import picture_of
 from launcher.files import read_json
+from launcher.forecast.stepdown import step_down
 from launcher.paths import RunPaths
 from launcher.plan.changes import SOURCE, WITH_STATE
 from launcher.plan.document import is_document

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from launcher.errors import InputError, Severity, UsageError
+from launcher.forecast import disk
 from launcher.machine import Fact, Machine
 from launcher.paths import Paths
 from launcher.plan import Request, parts_of, render_dataset_toml, resolve, survey
@@ -18,7 +19,6 @@ from launcher.plan.buckets import Buckets, count_batches, regularise
 from launcher.plan.document import read_document_file
 from launcher.plan.places import places_in_json, places_in_toml
 from launcher.plan.sources import read_source
-from launcher.preflight import room
 from launcher.preflight.captions import check_captions
 from launcher.preflight.data import check_data
 from launcher.preflight.images import check_images
@@ -503,12 +503,12 @@ def test_room_for_caches(paths, tmp_path):
     folder = images(tmp_path / "a", *(f"{n}.png" for n in range(10)))
     plan = plan_for(paths, folder, trainer="sd-scripts")
     each = 4 * 128 * 128 * 4 + 77 * 2048 * 4 + 1280 * 4
-    assert room.cache_bytes(plan) == 10 * each
-    assert room.forecast(plan).caches == 10 * each
+    assert disk.cache_bytes(plan) == 10 * each
+    assert disk.writes_of(plan).caches == 10 * each
     longer = plan_for(paths, folder, trainer="sd-scripts", words=("max_token_length=225", "resolution=512"))
-    assert room.cache_bytes(longer) == 10 * (4 * 64 * 64 * 4 + 3 * (77 * 2048 * 4 + 1280 * 4))
+    assert disk.cache_bytes(longer) == 10 * (4 * 64 * 64 * 4 + 3 * (77 * 2048 * 4 + 1280 * 4))
     beside = plan_for(paths, folder, trainer="sd-scripts", words=("launcher.cache_images=beside",))
-    assert room.forecast(beside).caches == 0
+    assert disk.writes_of(beside).caches == 0
 
 
 # Counting

@@ -22,9 +22,9 @@ from launcher.failures import (
     explain_run,
     find_spill,
     spill_words,
-    step_down,
 )
 from launcher.failures.picture import holders, picture_of
+from launcher.forecast.stepdown import step_down
 from launcher.history.verdict import error_in
 from launcher.install.explain_rule import compile_sign
 

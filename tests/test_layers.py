@@ -17,6 +17,7 @@ LAYERS = [
     {"states", "trainers", "machine"},
     {"preset", "monitor", "shim", "install", "crash", "demo", "pictures", "captions", "checkpoint"},
     {"plan", "failures"},
+    {"forecast"},
     {"preflight", "history", "tagger", "guard", "importer"},
     {"run", "report"},
     {"resume"},

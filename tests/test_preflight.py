@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from launcher.errors import Severity
+from launcher.forecast import disk
 from launcher.machine import Fact, Gpu, Machine
 from launcher.paths import Paths
 from launcher.plan import Request, resolve
@@ -304,7 +305,7 @@ def fill(folder):
 
 def test_disk_that_may_become_full(paths, data, monkeypatch):
     plan = plan_for(paths, data)
-    need = room.forecast(plan)
+    need = disk.writes_of(plan)
     for free, severity in (
         (need.total + 300 * room.MIB, None),
         (need.least + 250 * room.MIB, Severity.WARNING),
@@ -317,12 +318,12 @@ def test_disk_that_may_become_full(paths, data, monkeypatch):
 
 def test_forecast_of_a_full_size_run(paths, data):
     """Measured with sd-scripts v0.10.1 at dim 32: 85.1 M parameters, a state of AdamW8bit takes about 510 MB."""
-    need = room.forecast(replace(plan_for(paths, data), trainer="sd-scripts"))
+    need = disk.writes_of(replace(plan_for(paths, data), trainer="sd-scripts"))
     assert need.lora == pytest.approx(170e6, rel=0.02)
     assert need.state == pytest.approx(510e6, rel=0.02)
     assert need.saves == 5
     assert need.states == 4, "three are kept beside the one that is being written"
-    assert room.forecast(plan_for(paths, data, "save_state=false")).state, "the clock saves states too"
+    assert disk.writes_of(plan_for(paths, data, "save_state=false")).state, "the clock saves states too"
 
 
 # Environment, model, machine

@@ -12,6 +12,7 @@ from launcher.commands import presets as presets_command
 from launcher.machine import Fact, Gpu, Machine
 from launcher.plan import Request, fits, in_order, propose, resolve, why_too_large
 from launcher.plan.proposal import known_peak
+from launcher.preflight.need import check_forecast
 from launcher.preflight.options import check_options
 from launcher.preset import Preset, list_presets, load_preset
 from launcher.ui import console, prompts, tables
@@ -215,11 +216,10 @@ def test_a_busy_card_is_told_before_the_start(paths, tmp_path):
     card = machine("RTX 3060 Ti", 8192)
     plan = plan_of(paths, preset, card)
     assert plan.machine["peak_mib"].value == 5000
-    assert list(check_options(paths, plan, card)) == []
-    busy = replace(card, gpus=(replace(card.gpu, free_mib=5700),))
-    (problem,) = check_options(paths, plan, busy)
-    assert "only 5700 of 8192 MiB" in problem.what
-    assert "5770" in problem.what
+    assert list(check_forecast(paths, plan, card)) == []
+    busy = replace(card, gpus=(replace(card.gpu, free_mib=5200),))
+    (problem,) = check_forecast(paths, plan, busy)
+    assert "5200 of 8192 MiB are free" in problem.what
 
 
 @pytest.mark.parametrize(

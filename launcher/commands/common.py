@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from launcher.errors import Problem
+    from launcher.forecast import Forecast
     from launcher.history import RunRecord
     from launcher.machine import Machine
     from launcher.paths import Paths
@@ -81,6 +82,13 @@ def decide(problems: Sequence[Problem], *, force: bool, yes: bool, is_json: bool
     has_warnings = any(problem.severity is Severity.WARNING for problem in problems)
     if has_warnings and not (force or yes or is_json or prompts.confirm("Start in spite of the warnings?", default=True, flag="--force")):  # fmt: skip
         raise PreflightError("Nothing was started.")
+
+
+def forecast_of(paths: Paths, plan: Plan) -> Forecast:
+    """What the run will need of card, memory, disk and time, held against what is free now."""
+    from launcher.forecast import forecast
+
+    return forecast(paths, plan, machine_of(paths))
 
 
 def launch(paths: Paths, plan: Plan) -> RunPaths:

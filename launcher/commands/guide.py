@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher.commands import common
@@ -38,9 +39,34 @@ def ask_for_plan(paths: Paths) -> Plan | None:
         )
     except prompts.Back:
         return None
-    plan = resolve(paths, Request(preset=preset.name, model=model, data=data, name=name), machine)
+    request = Request(preset=preset.name, model=model, data=data, name=name)
+    plan = resolve(paths, request, machine)
     _remember(paths, preset=preset.name, data=str(data))
-    return plan
+    try:
+        return _fitting(paths, request, plan, machine)
+    except prompts.Back:
+        return None
+
+
+def _fitting(paths: Paths, request: Request, plan: Plan, machine: Machine) -> Plan:
+    """The plan, or one with smaller settings where the card has no room for it and the person takes them."""
+    from launcher.forecast import FITS, forecast
+    from launcher.plan import resolve
+    from launcher.preflight.need import smaller_words
+    from launcher.ui import formats, prompts
+
+    card = forecast(paths, plan, machine).card
+    words = () if card is None or card.verdict == FITS else smaller_words(plan, card)
+    if card is None or not words:
+        return plan
+    choices = [
+        prompts.Choice(value=True, title=f"With {', '.join(words)}", hint="should fit"),
+        prompts.Choice(value=False, title="As it is", hint="other programs may be closed first"),
+    ]
+    question = f"The training needs about {formats.gib(card.need_mib)} GiB, {formats.gib(card.free_mib)} GiB of the card are free. How?"  # fmt: skip
+    if not prompts.ask_choice(question, choices, flag="--set", default=True):
+        return plan
+    return resolve(paths, replace(request, settings=(*request.settings, *words)), machine)
 
 
 def ask_for_preset(paths: Paths, last: str | None, machine: Machine) -> Preset:

@@ -119,7 +119,7 @@ def _train(paths: Paths) -> bool:
     plan = ask_for_plan(paths)
     if plan is None:
         return False
-    console.show_summary(plan)
+    console.show_summary(plan, common.forecast_of(paths, plan))
     try:
         if not prompts.confirm("Start?", flag="--yes"):
             return False

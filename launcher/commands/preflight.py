@@ -27,7 +27,9 @@ def preflight(paths: Paths, options: argparse.Namespace) -> int:
     outcomes = look(paths, plan, quiet=options.json)
     code = exit_code_of((it for outcome in outcomes for it in outcome.problems), force=options.force)
     if options.json:
-        console.write_json(as_json(plan, outcomes, code))
+        console.write_json(
+            {**as_json(plan, outcomes, code), "forecast": common.forecast_of(paths, plan).to_json()}
+        )
     return code
 
 
@@ -37,7 +39,7 @@ def look(paths: Paths, plan: Plan, *, quiet: bool = False) -> list[Outcome]:
     from launcher.ui import console
 
     if not quiet:
-        console.show_summary(plan)
+        console.show_summary(plan, common.forecast_of(paths, plan))
     with common.images_counted(is_quiet=quiet):
         outcomes = list(ask(paths, plan, common.machine_of(paths), CHECKS))
     if not quiet:

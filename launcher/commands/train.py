@@ -26,7 +26,7 @@ def train(paths: Paths, options: argparse.Namespace) -> int:
     if not options.json:
         from launcher.ui import console
 
-        console.show_summary(plan)
+        console.show_summary(plan, common.forecast_of(paths, plan))
     problems = common.check(paths, plan, force=options.force, yes=options.yes, is_json=options.json)
     run = common.launch(paths, plan)
     if options.json:
@@ -90,10 +90,13 @@ def show(paths: Paths, plan: Plan, *, as_json: bool) -> int:
 
     with common.images_counted(is_quiet=as_json):
         problems = check_plan(paths, plan, common.machine_of(paths))
+    expected = common.forecast_of(paths, plan)
     if as_json:
         found = [problem.as_json for problem in problems]
-        console.write_json({"plan": json.loads(plan_to_json(plan)), "problems": found})
+        console.write_json(
+            {"plan": json.loads(plan_to_json(plan)), "forecast": expected.to_json(), "problems": found}
+        )
     else:
-        console.show_plan(plan)
+        console.show_plan(plan, expected)
         console.show_problems(problems)
     return PreflightError.exit_code if common.errors_of(problems) else 0

@@ -12,6 +12,7 @@ from launcher.preflight.environment import check_environment
 from launcher.preflight.gate import Outcome, ask, name_of
 from launcher.preflight.images import check_images
 from launcher.preflight.model import check_files, check_model
+from launcher.preflight.need import check_forecast
 from launcher.preflight.options import check_options
 from launcher.preflight.output import check_output
 from launcher.preflight.room import check_room
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["ABOUT", "CHECKS", "RESUME_CHECKS", "Outcome", "ask", "check_plan", "check_resume", "name_of"]
 
 CHECKS: tuple[Check, ...] = (
-    check_environment, check_model, check_files, check_data, check_images, check_captions, check_shapes, check_options, check_output, check_room,
+    check_environment, check_model, check_files, check_data, check_images, check_captions, check_shapes, check_options, check_forecast, check_output,
+    check_room,
 )  # fmt: skip
 # Before a run goes on. What a forecast thinks of it is not asked: it has been training.
 RESUME_CHECKS: tuple[Check, ...] = (
@@ -45,6 +47,7 @@ ABOUT = {  # each check in words for people, and what it reads: for those who wa
     "captions": ("captions", "every one"),
     "shapes": ("buckets and length", "nothing new: the sizes that the check of the images found"),
     "options": ("settings and computer", "nothing: it thinks about the plan and the card"),
+    "forecast": ("memory of card and computer", "nothing of yours: it counts, and asks the driver who is on the card"),
     "changes": ("images as before", "size and time of every image and caption; only at a resume"),
     "same_model": ("base model as before", "its header and 64 places in it; only at a resume"),
     "output": ("place of the run", "writes four kilobytes, and removes them"),

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import Problem, Severity
 from launcher.plan.cards import cards_of, only_cards
-from launcher.plan.proposal import CONTEXT_MIB, NOMINAL_SHARE, propose
+from launcher.plan.proposal import NOMINAL_SHARE, propose
 from launcher.preset import Preset, check_combinations, list_presets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from launcher.machine import Gpu, Machine
+    from launcher.machine import Machine
     from launcher.paths import Paths
     from launcher.plan import Plan
 
@@ -70,8 +70,6 @@ def _card(paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
             severity=Severity.WARNING, what=f"{machine.gpu.name} has {machine.gpu.total_mib} MiB; the preset is made for {plan.min_vram_gib:g} GiB",
             why="the training may run out of memory, or become very slow on Windows", fix=_smaller(paths, machine),
         )  # fmt: skip
-    else:
-        yield from _room_on(machine.gpu, plan)
 
 
 def _smaller(paths: Paths, machine: Machine) -> str:
@@ -80,16 +78,3 @@ def _smaller(paths: Paths, machine: Machine) -> str:
     if proposal is None:
         return "no preset is made for so small a card: lower the resolution and network_dim"
     return f"train with the preset {proposal.preset}, which fits this card"
-
-
-def _room_on(gpu: Gpu, plan: Plan) -> Iterator[Problem]:
-    """The card is large enough, but others may be using it just now."""
-    peak = plan.machine.get("peak_mib")
-    need = peak.value + CONTEXT_MIB if peak is not None and isinstance(peak.value, int) else 0
-    if need > gpu.free_mib:
-        yield Problem(
-            severity=Severity.WARNING,
-            what=f"only {gpu.free_mib} of {gpu.total_mib} MiB of the card's memory are free; the training takes about {need}",
-            why="other programs hold the rest: a browser, a web UI with a model, a game",
-            fix="close them, then start",
-        )

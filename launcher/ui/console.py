@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from launcher.errors import LauncherError
+    from launcher.forecast import Forecast
     from launcher.history import RunRecord
     from launcher.machine import Gpu
     from launcher.plan import Plan, Proposal
@@ -128,18 +129,18 @@ def show_checks(outcomes: Sequence[Outcome]) -> None:
     show(checks_view(outcomes, signs()))
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: Plan, forecast: Forecast | None = None) -> None:
     """Everything about a run before it starts: every value with its source, files, command, environment, notes."""
     from launcher.ui.plan_view import plan_view
 
-    show(plan_view(plan, signs()))
+    show(plan_view(plan, signs(), forecast))
 
 
-def show_summary(plan: Plan) -> None:
+def show_summary(plan: Plan, forecast: Forecast | None = None) -> None:
     """What is about to start, in half a screen; `--dry-run` has the whole plan."""
     from launcher.ui.plan_view import plan_summary
 
-    show(plan_summary(plan, signs()))
+    show(plan_summary(plan, signs(), forecast))
 
 
 def show_presets(presets: Sequence[Any], proposal: Proposal | None = None, gpu: Gpu | None = None) -> None:

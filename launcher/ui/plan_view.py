@@ -12,6 +12,7 @@ from launcher.plan.switches import DEFAULT
 from launcher.process import show as show_command
 from launcher.trainers.switches import PREFIX
 from launcher.ui import formats
+from launcher.ui.forecast_view import forecast_view
 from launcher.ui.formats import clean
 from launcher.ui.tables import grid, inset, lines_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from launcher.forecast import Forecast
     from launcher.plan import Plan
     from launcher.preset import Preset, Setting
     from launcher.ui.palette import Glyphs
@@ -110,21 +112,25 @@ def show_value(value: object) -> str:
     return clean(value)
 
 
-def plan_view(plan: Plan, glyphs: Glyphs) -> RenderableType:
+def plan_view(plan: Plan, glyphs: Glyphs, forecast: Forecast | None = None) -> RenderableType:
     """Everything about a run before it starts."""
-    parts = [_heading(plan, glyphs), "", inset(_facts(plan)), "", settings_table(plan.options)]
+    parts = [_heading(plan, glyphs), "", inset(_facts(plan)), *_forecast(forecast, glyphs), "", settings_table(plan.options)]
     parts += ["", inset(_technical(plan))]
     if plan.notes:
         parts += ["", inset(_notes(plan.notes, glyphs))]
     return Group(*parts)
 
 
-def plan_summary(plan: Plan, glyphs: Glyphs) -> RenderableType:
+def plan_summary(plan: Plan, glyphs: Glyphs, forecast: Forecast | None = None) -> RenderableType:
     """The half screen that comes before a training: what, on what, for how long, and what was decided on the way."""
-    parts = [_heading(plan, glyphs), "", inset(_facts(plan))]
+    parts = [_heading(plan, glyphs), "", inset(_facts(plan)), *_forecast(forecast, glyphs)]
     if plan.notes:
         parts += ["", inset(_notes(plan.notes, glyphs))]
     return Group(*parts)
+
+
+def _forecast(found: Forecast | None, glyphs: Glyphs) -> list[RenderableType]:
+    return ["", forecast_view(found, glyphs)] if found is not None else []
 
 
 def _heading(plan: Plan, glyphs: Glyphs) -> RenderableType:
