@@ -97,6 +97,7 @@ MODELS = (
     model("a side of 5,000 digits", one(shape=f"[{'9' * 5000}]"), DAMAGED),
     model("100,000 sides of 4,000 digits", file_of(NAME, lambda: one(shape=f"[{','.join(['9' * 100] * 100_000)}]")), DAMAGED),
     model("a type that is a list", one(dtype='["F16"]'), DAMAGED),
+    model("a type of no library", one(dtype='"F3\\u001b[31m"'), "it stores numbers as F3[31m"),
     model("a shape as a text", one(shape='"16"'), DAMAGED),
     model("half a character, escaped", raw(f'{{"\\ud800":{entry()}}}', body=32), DAMAGED),
     model("half a character, raw", raw(f'{{"\ud800":{entry()}}}', body=32), DAMAGED),
