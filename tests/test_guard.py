@@ -454,7 +454,7 @@ def test_a_run_that_paused_itself_says_why_and_whether_that_is_over(run, monkeyp
     )
     record = load_run(run.folder)
     assert record.reason.message == "The disk is [31mnearly full."
-    assert standing_of(record.reason, record.folder) == "there is still too little room"
+    assert standing_of(record.reason, record.folder) == "still too little room"
     free["bytes"] = 1000 << 20
     assert standing_of(record.reason, record.folder) == "there is room again"
     assert run_json(record)["paused_because"]["has_gone"] is True

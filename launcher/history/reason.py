@@ -17,7 +17,7 @@ MOST_BYTES = 8 << 10
 LONGEST = 500
 TITLES = {"disk-full": "the disk was nearly full", "on-battery": "it ran on its battery"}
 GONE = {"disk-full": "there is room again", "on-battery": "it is plugged in again"}
-STILL = {"disk-full": "there is still too little room", "on-battery": "it still runs on its battery"}
+STILL = {"disk-full": "still too little room", "on-battery": "still on its battery"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +63,7 @@ def has_gone(reason: Reason, folder: Path) -> bool | None:
 
 
 def standing_of(reason: Reason, folder: Path) -> str:
-    """`there is room again`, `it still runs on its battery`; empty where nobody can tell."""
+    """`there is room again`, `still on its battery`; empty where nobody can tell."""
     gone = has_gone(reason, folder)
     return "" if gone is None else (GONE if gone else STILL).get(reason.kind, "")
 

@@ -173,11 +173,11 @@ def run_table(
 
 
 def _why_paused(run: RunRecord) -> str:
-    """`the disk was nearly full; there is room again`."""
+    """Two short lines: `the disk was nearly full`, `there is room again`."""
     if run.reason is None:
         return ""
     now = standing_of(run.reason, run.folder)
-    return clean(run.reason.title + (f"; {now}" if now else ""))
+    return clean(run.reason.title) + (f"\n  {clean(now)}" if now else "")
 
 
 def doctor_table(findings: Sequence[tuple[str, str, Problem | None]], glyphs: Glyphs) -> RenderableType:
@@ -235,7 +235,8 @@ def ending_note(run: RunRecord, glyphs: Glyphs) -> RenderableType:
     parts: list[RenderableType] = [line]
     if run.reason is not None:
         now = standing_of(run.reason, run.folder)
-        parts += [lines_of(f"  {run.reason.message}", "warn"), lines_of(f"  {run.reason.fix}{f' Now {now}.' if now else ''}")]  # fmt: skip
+        fix = f"{run.reason.fix}{f' Now {now}.' if now else ''}"
+        parts += [inset(lines_of(run.reason.message, "warn")), inset(lines_of(fix))]
     if command:
         # On a line of its own: a command that wraps cannot be copied.
         parts += [Text(f"  {words.partition('. ')[2] or words}", "muted"), Text(f"    {command}", "key")]
