@@ -87,10 +87,10 @@ def test_a_run_that_is_well_yields_nothing():
         (look(row(9, lambda n: {"gpus": card() if n < 6 else (Gpu(),)})), "card-lost", ""),
         (look(row(9, gpus=())), "", ""),
         (look(row(9, gpus=()), standing=["card-lost"]), "card-lost", ""),
-        (look(row(9, disk_free_mib=1400.0)), "disk-full", "pause"),
-        (look(row(9, disk_free_mib=1600.0), standing=["disk-full"]), "disk-full", "pause"),
-        (look(row(9, disk_free_mib=1400.0), steps_here=0), "disk-full", ""),
-        (look(row(9, disk_free_mib=1400.0), limits=Limits(on_low_disk="warn")), "disk-full", ""),
+        (look(row(9, disk_free_mib=1200.0)), "disk-full", "pause"),
+        (look(row(9, disk_free_mib=1350.0), standing=["disk-full"]), "disk-full", "pause"),
+        (look(row(9, disk_free_mib=1200.0), steps_here=0), "disk-full", ""),
+        (look(row(9, disk_free_mib=1200.0), limits=Limits(on_low_disk="warn")), "disk-full", ""),
         (look(row(9, disk_free_mib=3000.0)), "disk-filling", ""),
         (look(LEAKING, total_steps=5000), "disk-filling", ""),
         (look(row(9, cache_free_mib=100.0), phase="cache_latents"), "cache-disk", ""),
@@ -374,6 +374,12 @@ def test_phases_of_earlier_runs_tell_what_is_usual(run):
 def test_a_strange_sample_is_no_crash(run, sample):
     assert moment_of(sample, 0.0).at == 0.0
     Watched(run).see(3, **sample)
+
+
+@pytest.mark.parametrize("line", ['{"t": 5}', '{"t": 5, "type": "warning", "kind": [], "state": "begin"}', '{"t": "x", "type": "warning", "kind": "a", "state": "begin", "message": "m"}', '{"t": 5, "type": "warning", "kind": "a", "state": "end"}', "[" * 5000, "\x00"])  # fmt: skip
+def test_a_damaged_warning_changes_nothing(run, line):
+    run.warnings.write_text(f"{line}\n", encoding="utf-8")
+    assert RunMonitor(run).poll().alerts == ()
 
 
 def test_the_monitor_tells_what_stands_and_what_is_over(run):

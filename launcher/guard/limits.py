@@ -32,7 +32,9 @@ LEAST_STEPS_BESIDE = 5  # before that the training itself still grows (context, 
 LOST_SAMPLES = 3  # in a row: one may fall into a driver's own restart
 
 # --- the computer
-RESERVE_MIB = 256  # log, events, samples, report; preflight's own reserve is 200
+RESERVE_MIB = (
+    128  # log, events, samples, report; below preflight's 200: what that lets start is not paused at once
+)
 LOW_DISK_MIB = 2048  # above what the next save needs: the dashboard turns the figure red there, too
 DISK_RATE_S = 300.0  # shorter than this a rate is noise
 DISK_SOON_S = 2 * 3600.0  # enough to do something about it, and too near to wait
