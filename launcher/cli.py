@@ -107,11 +107,12 @@ def _add_training(commands: Subparsers) -> None:
 
 def _add_check(commands: Subparsers) -> None:
     check = _add(commands, "check", "check:check", "look at a dataset from all sides: images, captions, copies, buckets, steps")  # fmt: skip
-    check.add_argument("folder", metavar="DIR[=REPEATS]", nargs="*", help="folder with images and captions, or a dataset.toml (default: the one of your settings)")  # fmt: skip
+    check.add_argument("folder", metavar="DIR[=REPEATS]", nargs="*", help="folder with images and captions, a dataset.toml, or one model file (default: the data of your settings)")  # fmt: skip
     check.add_argument("--preset", metavar="PRESET", help="how it would be trained (default: the preset that fits this card)")  # fmt: skip
     _add_data_words(check)
     check.add_argument("--html", metavar="FILE", help="write a contact sheet: the pictures with what is wrong with each")  # fmt: skip
     check.add_argument("--open", action="store_true", help="show the contact sheet in the browser")
+    check.add_argument("--hash", action="store_true", help="of a model file also the SHA-256 that model pages show: reads all of it, once")  # fmt: skip
     check.add_argument("--force", action="store_true", help="exit code 0 in spite of warnings (never of errors)")  # fmt: skip
     _add_yes(check)
     _add_json(check)

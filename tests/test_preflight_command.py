@@ -13,9 +13,10 @@ from PIL import Image
 
 from launcher.checkpoint import quick_print
 from launcher.cli import make_parser
-from launcher.commands import control
+from launcher.commands import check, control
 from launcher.errors import EXIT_CODES, InputError, PreflightError, Problem, Severity, exit_code_of
 from launcher.events import Status
+from launcher.files import sha256_of
 from launcher.history import read_state, write_state
 from launcher.machine import Fact, Machine
 from launcher.paths import HOME_VARIABLE, RunPaths
@@ -23,6 +24,7 @@ from launcher.plan import Request, resolve
 from launcher.preflight import ABOUT, CHECKS, RESUME_CHECKS, ask, check_resume, name_of
 from launcher.preflight.changes import check_changes, check_same_model
 from launcher.run import create_run
+from tests.hostile.models import checkpoint
 
 
 @pytest.mark.parametrize(
@@ -208,3 +210,24 @@ def test_old_warnings_are_not_told_again_at_a_resume(paths, data, again):
     Image.new("RGB", (60, 60)).save(data / "0.png")  # far too small: known, or told of as edited
     checks = {problem.check for problem in check_resume(paths, again, MACHINE) if problem.severity is not Severity.ERROR}  # fmt: skip
     assert checks == {"changes"}
+
+
+def test_check_tells_what_a_model_file_is(tmp_path, paths, capsys):
+    model = checkpoint(metadata={"modelspec.title": "mine"}, extra=[("v_pred", (0,))])(tmp_path)
+    words = make_parser().parse_args(["check", str(model), "--json", "--hash"])
+    assert check.check(paths, words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["precision"], found["title"], found["exit_code"]) == (
+        "sdxl",
+        "fp16",
+        "mine",
+        0,
+    )
+    assert found["prediction"].startswith("v (")
+    assert found["sha256"] == sha256_of(model)
+    assert check.check(paths, make_parser().parse_args(["check", str(model)])) == 0
+    assert sha256_of(model) in capsys.readouterr().out.replace("\n", "").replace(" ", "")
+    lora = tmp_path / "lora.ckpt"
+    lora.write_bytes(b"\x80\x02}q\x00.")
+    assert check.check(paths, make_parser().parse_args(["check", str(lora)])) == 5
+    assert "pickle" in capsys.readouterr().out

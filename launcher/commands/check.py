@@ -23,7 +23,11 @@ TITLES = {"captions": "Reading the captions", "images": "Looking at the images"}
 
 
 def check(paths: Paths, options: argparse.Namespace) -> int:
-    """Check a dataset and show what was found; the exit code follows the worst of it."""
+    """Check a dataset (or one model file) and show what was found; the exit code follows the worst of it."""
+    from launcher.commands.model import check_model_file, is_model_file
+
+    if is_model_file(options.folder):
+        return check_model_file(paths, options)
     machine = common.machine_of(paths)
     plan = plan_of(paths, options, machine)
     report = look(paths, plan, machine, is_quiet=options.json)

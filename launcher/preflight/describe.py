@@ -54,7 +54,7 @@ class ModelFile:
         lines = (
             ("kind", self.what), ("size", f"{self.size / 2**20:,.0f} MiB, {self.tensors} tensors" if self.tensors else ""),
             ("precision", self.precision), ("predicts", self.prediction), ("made for", self.base), ("title", self.title),
-            ("print", self.print), ("sha256", self.sha256),
+            ("fingerprint", self.print), ("sha256", self.sha256),
         )  # fmt: skip
         return tuple((name, text) for name, text in lines if text)
 
