@@ -121,7 +121,7 @@ def test_the_count_is_told(paths, data):
 
 
 def test_the_bar():
-    count = counting.Count(title="Looking at the images", done=2500, total=10_000, seconds=10)
+    count = counting.Count(title="Looking at the images", done=2500, total=10_000, pace=250.0)
     text = counting.count_line(count, 79, ASCII).plain
     assert text.startswith("  Looking at the images")
     assert text.rstrip().endswith("2,500 / 10,000   30 s left")

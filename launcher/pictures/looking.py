@@ -99,14 +99,11 @@ class Chunk:
     tasks: list[tuple[list[Stamped], Future[list[Look]]]]
 
     def finish(self, memory: Store) -> Iterator[Look]:
-        """Wait for the rest, remember it, and yield all in order."""
-        fresh: dict[Path, Look] = {}
-        for _, future in self.tasks:
-            fresh.update((look.path, look) for look in future.result())
-        self.rescue(memory)
-        self.tasks.clear()
+        """All in order, each as soon as it is there; then remember those that are new."""
+        fresh = (look for _, future in self.tasks for look in future.result())
         for path in self.paths:
-            yield self.known.get(path) or fresh[path]
+            yield self.known.get(path) or next(fresh)
+        self.rescue(memory)
 
     def rescue(self, memory: Store) -> None:
         """Remember what is decoded so far: the next look begins there."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 0.4  # quicker work shows nothing
 PLAIN_EVERY_S = 5.0
+PACE_AFTER_S = 1.0
 FRAMES_PER_S = 8
 BAR = 20  # columns
 MARGIN = "  "
@@ -37,12 +38,12 @@ class Count:
     title: str  # "Looking at the images"
     done: int
     total: int
-    seconds: float  # since it began
+    pace: float | None = None  # pieces a second; None before there is one
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go at the pace so far; None before there is one."""
-        return self.seconds / self.done * (self.total - self.done) if self.done and self.seconds > 1 else None
+        """Seconds to go at the pace so far."""
+        return (self.total - self.done) / self.pace if self.pace and self.done < self.total else None
 
 
 @contextmanager
@@ -77,18 +78,24 @@ class _Shown:
     def __init__(self, title: str) -> None:
         self._title, self._began = title, time.monotonic()
         self._live: Live | None = None
-        self._count = Count(title=title, done=0, total=1, seconds=0)
+        self._first: tuple[float, int] | None = None
+        self._count = Count(title=title, done=0, total=1)
 
     def take(self, done: int, total: int) -> None:
-        seconds = time.monotonic() - self._began
-        self._count = Count(title=self._title, done=done, total=total, seconds=seconds)
-        if self._live is None and seconds > PATIENCE_S and done < total:
+        now = time.monotonic()
+        self._count = Count(title=self._title, done=done, total=total, pace=self._pace(now, done))
+        if self._live is None and now - self._began > PATIENCE_S and done < total:
             from rich.live import Live
 
             self._live = Live(
                 self, console=console.get_console(), refresh_per_second=FRAMES_PER_S, transient=True
             )
             self._live.start()
+
+    def _pace(self, now: float, done: int) -> float | None:
+        """Counted from the first piece on: what comes before it is no work of this kind."""
+        began, first = self._first = self._first or (now, done)
+        return (done - first) / (now - began) if now - began > PACE_AFTER_S else None
 
     def close(self) -> None:
         if self._live is not None:
