@@ -196,7 +196,7 @@ def test_first_screen_says_what_to_do_first():
     assert "The versions have changed." in text_of(menu.first_screen(later, palette.FULL))
     ready = menu.MenuView(version="0.1.0")
     kinds = [entry.value.kind for entry in menu.entries(ready)]
-    assert kinds == ["demo", "train", "preflight", "tag", "check-up", "quit"]
+    assert kinds == ["demo", "train", "check", "tag", "import", "check-up", "quit"]
 
 
 def test_interrupted_runs_stand_on_top():
@@ -209,8 +209,8 @@ def test_interrupted_runs_stand_on_top():
     assert "interrupted      140 / 2000" in text
     kinds = [(entry.value.kind, entry.value.run) for entry in menu.entries(view)]
     assert kinds == [
-        ("watch", live.id), ("resume", paused.id), ("resume", interrupted.id), ("train", None), ("preflight", None),
-        ("tag", None), ("history", None), ("check-up", None), ("quit", None),
+        ("watch", live.id), ("resume", paused.id), ("resume", interrupted.id), ("train", None), ("check", None),
+        ("tag", None), ("import", None), ("history", None), ("check-up", None), ("quit", None),
     ]  # fmt: skip
 
 

@@ -67,13 +67,8 @@ def carry_out(paths: Paths, action: MenuAction) -> None:
     if action.kind == "train":
         if not _train(paths):
             return  # gone back: there is nothing to read
-    elif action.kind == "preflight":
-        if not _preflight(paths):
-            return
     elif action.kind == "check":
-        from launcher.commands.check import from_menu
-
-        if not from_menu(paths):
+        if not _check(paths):
             return
     elif action.kind == "history":
         _history(paths)
@@ -128,6 +123,18 @@ def _train(paths: Paths) -> bool:
     common.check(paths, plan, force=False, yes=False)
     common.follow(paths, common.launch(paths, plan))
     return True
+
+
+def _check(paths: Paths) -> bool:
+    """Images, a model file, or everything about a training; False when the person went back."""
+    from launcher.commands import check, model
+    from launcher.ui.menu import pick_check
+
+    chosen = pick_check()
+    if chosen is None:
+        return False
+    ways = {"check": check.from_menu, "model": model.from_menu, "preflight": _preflight}
+    return ways[chosen.kind](paths)
 
 
 def _preflight(paths: Paths) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Kind = Literal[
         "install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit",
-        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "check", "tag", "import",
+        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "check", "model", "tag", "import",
     ]  # fmt: skip
 
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
@@ -190,10 +190,7 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
                 )
             )
         found.append(Choice(value=MenuAction(kind="train"), title="Train a LoRA"))
-        found.append(Choice(value=MenuAction(kind="check"), title="Check a folder of images"))
-        found.append(
-            Choice(value=MenuAction(kind="preflight"), title="Check a training, without starting it")
-        )
+        found.append(Choice(value=MenuAction(kind="check"), title="Check images, a model or a training"))
         found.append(Choice(value=MenuAction(kind="tag"), title="Write captions with a tagger"))
     found.append(Choice(value=MenuAction(kind="import"), title="Import a training script", hint=".ps1"))
     if not view.is_first_time:
@@ -229,6 +226,21 @@ def main_menu(view: MenuView, *, has_title: bool = False) -> MenuAction:
         return prompts.ask_choice("What would you like to do?", entries(view), flag="a command (see --help)")
     except prompts.Back:
         return MenuAction(kind="quit")
+
+
+def pick_check() -> MenuAction | None:
+    """What is to be checked. None: back to the menu."""
+    from launcher.ui import prompts
+
+    choices = [
+        prompts.Choice(value=MenuAction(kind="check"), title="A folder of images"),
+        prompts.Choice(value=MenuAction(kind="model"), title="A model file"),
+        prompts.Choice(value=MenuAction(kind="preflight"), title="A training, without starting it"),
+    ]
+    try:
+        return prompts.ask_choice("What should be checked?", choices, flag="check or preflight")
+    except prompts.Back:
+        return None
 
 
 def pick_run(runs: Sequence[RunRecord], now: float | None = None) -> MenuAction | None:
