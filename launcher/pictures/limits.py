@@ -18,9 +18,9 @@ MEGA = 1_000_000
 LARGE_PIXELS = 40 * MEGA
 # Pillow refuses more than twice its MAX_IMAGE_PIXELS, and so does the trainer, which leaves that number as it is.
 MOST_PIXELS = 2 * (1024**3 // 4 // 3)
-# Scans of a progressive JPEG: encoders make about ten. Each costs about a nanosecond for every pixel.
+# Scans of a progressive JPEG: encoders make about ten. Each costs one to two nanoseconds for every pixel.
 MOST_SCANS = 100
-MOST_SCANNED = 1000 * MEGA
+MOST_SCANNED = 400 * MEGA
 # Pixels that are in the works at one time, in all threads together: four bytes each.
 PIXELS_AT_ONCE = 80 * MEGA
 SMALL_PIXELS = 1 * MEGA  # below that nobody waits for anybody

@@ -7,7 +7,7 @@ checking them. A file that was only touched counts as changed, and is told of as
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from launcher.checkpoint import quick_print
@@ -92,8 +92,9 @@ def check_changes(paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Probl
     if before is None:
         return
     images, words = take_inventory(plan)
-    yield from _told(compare(before[0], images), "image", "an epoch is another one now, and its order too")
-    found = compare(before[1], words)
+    pictures, found = compare(before[0], images), compare(before[1], words)
+    yield from _told(pictures, "image", "an epoch is another one now, and its order too")
+    found = _without(found, {_stem(path) for path in (*pictures.added, *pictures.removed)})
     yield from _told(
         found, "caption file", "what was learned of the old words and what follows may not agree"
     )
@@ -106,6 +107,19 @@ def compare(before: Mapping[str, str], now: Mapping[str, str]) -> Difference:
         removed=tuple(path for path in before if path not in now),
         edited=tuple(path for path, mark in now.items() if before.get(path, mark) != mark),
     )
+
+
+def _without(found: Difference, stems: set[str]) -> Difference:
+    """Captions that came or went with their image are no news."""
+    return replace(
+        found,
+        added=tuple(path for path in found.added if _stem(path) not in stems),
+        removed=tuple(path for path in found.removed if _stem(path) not in stems),
+    )
+
+
+def _stem(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _told(found: Difference, noun: str, why: str) -> Iterator[Problem]:

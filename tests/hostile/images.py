@@ -141,7 +141,7 @@ IMAGES = (
     image("turned by EXIF", turned, "lying or mirrored", file="x.jpg", severity="warning"),
     image("EXIF in a ring", exif_ring, "lying or mirrored", file="x.jpg", severity="warning"),
     image("EXIF of 60 KB of nothing", lambda: exif_of(b"\xff" * 60_000), "", file="x.jpg"),
-    image("a JPEG of a thousand scans", scans, "", file="x.jpg"),
+    image("a JPEG of a thousand scans", scans, "scans", file="x.jpg"),
     image("a text that would draw on the terminal", with_text, ""),
     image("one pixel", lambda: picture(size=(1, 1)), "too small"),
     image("a strip", lambda: picture(size=(6000, 2)), "too small"),
