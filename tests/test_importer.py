@@ -121,6 +121,24 @@ def test_functions_that_call_each_other_end():
     assert words_in(f"function f {{ f; f }}\nf\n{RUN}") == RUN.split()[3:]
 
 
+def test_doubling_lists_take_no_time():
+    """Each round doubles what a walk over all of it would see."""
+    doubled = "$x = 'a', 'b'; $y = 'a', 'b'; foreach ($i in 1..60) { $x = $x, $x; $y = $y, $y }\n$l = New-Object System.Collections.ArrayList; [void]$l.Add($x)"
+    uses = (
+        '"$x"',
+        "$x",
+        "@x",
+        "($x -join ',')",
+        "$x.Foo",
+        "($x -replace 'a', 'b')",
+        "$l.Contains($y)",
+        "($x -eq $y)",
+        "($x -split ',')",
+    )
+    for use in uses:
+        assert words_in(f"{doubled}\n{RUN} {use} --seed=1")[-1] == "--seed=1", use
+
+
 def test_growing_values_stay_small():
     growing = ["$x = 'a' * 999999999", "$x = 'ab'; 1..60 | % { $x += $x }", "$x = ,1 * 1e9", "$x = 1..1e12",
                "$x = '{0,999}' -f 1", "$x = 2; 1..200 | % { $x = $x * $x }", "$x = 'a'.PadLeft(2000000000)",
@@ -155,6 +173,7 @@ MEANS = [
     ("$true $null 0.00001 1e-5", ["True", "0.00001", "1e-5"]),
     ("(0.00001) (1e15) (2.50) (3.0)", ["1E-05", "1E+15", "2.5", "3"]),
     ("x#y #z", ["x#y"]),
+    ("a 2>&1 b > log.txt c", ["a", "b", "c"]),
     ('--% $v "q"', ["$v", '"q"']),
     ("$(if ($v -gt 3) { 'big' } else { 'small' })", ["big"]),
     ("(\"{0}-{1}\" -f $v, 'b')", ["5-b"]),

@@ -188,7 +188,10 @@ class BlockParser(CommandParser):
             if self.take(","):
                 continue
             if self.peek() == "[":
-                kind = self.type_name()
+                name = self.type_name()
+                kind = (
+                    kind if "(" in name or name == "parameter" else name
+                )  # `[Parameter(Mandatory)]` is no type
                 continue
             line, variable = self.line(), self.variable()
             if variable is None:

@@ -11,7 +11,15 @@ from launcher.importer.powershell import tree
 from launcher.importer.powershell.members import member
 from launcher.importer.powershell.statics import combine, plain_type
 from launcher.importer.powershell.statics import new_object as make_object
-from launcher.importer.powershell.values import Folded, ScriptBlock, Unknown, equal, to_int, to_text, truth
+from launcher.importer.powershell.values import (
+    Folded,
+    ScriptBlock,
+    Unknown,
+    equal,
+    text_of,
+    to_int,
+    truth,
+)
 from launcher.importer.powershell.windows_words import split_windows
 
 if TYPE_CHECKING:
@@ -41,7 +49,7 @@ def split_path(run: CommandEvaluator, node: tree.Command, given: list[Any] | Non
     value = named.get("path", named.get("literalpath", positional[0] if positional else (given or [None])[0]))
     if isinstance(value, Unknown):
         return [value]
-    text = str(to_text(value))
+    text = text_of(value)
     if named.get("leaf"):
         return [ntpath.basename(text.rstrip("\\/"))]
     if named.get("leafbase"):
@@ -54,13 +62,13 @@ def split_path(run: CommandEvaluator, node: tree.Command, given: list[Any] | Non
 def set_location(run: CommandEvaluator, node: tree.Command, _given: list[Any] | None) -> list[Any]:
     named, positional = run.bound(node.elements)
     value = named.get("path", named.get("literalpath", positional[0] if positional else None))
-    if str(to_text(node.name.value if isinstance(node.name, tree.Literal) else "")).lower().startswith("pu"):
+    if text_of(node.name.value if isinstance(node.name, tree.Literal) else "").lower().startswith("pu"):
         run.state.folders.append(run.state.folder)
     if isinstance(value, Unknown):
         run.state.note(node.line, f"the working folder is not known: {value.reason}")
         return []
-    if value not in {None, ""}:
-        text = str(to_text(value))
+    text = text_of(value)
+    if text:
         is_whole = ntpath.isabs(text) or bool(ntpath.splitdrive(text)[0]) or text.startswith(("/", "~"))
         run.state.folder = text if is_whole or run.state.folder is None else combine([run.state.folder, text])
     return []
@@ -84,20 +92,20 @@ def set_variable(run: CommandEvaluator, node: tree.Command, _given: list[Any] | 
         + [named[key] for key in ("value",) if key in named]
     )
     if len(both) >= 2 and not isinstance(both[0], Unknown):
-        run.state.set("", str(to_text(both[0])), both[1], node.line)
+        run.state.set("", text_of(both[0]), both[1], node.line)
     return []
 
 
 def get_variable(run: CommandEvaluator, node: tree.Command, _given: list[Any] | None) -> list[Any]:
     named, positional = run.bound(node.elements)
     name = named.get("name", positional[0] if positional else "")
-    return [run.state.read("", str(to_text(name)), node.line).value]
+    return [run.state.read("", text_of(name), node.line).value]
 
 
 def new_object(run: CommandEvaluator, node: tree.Command, _given: list[Any] | None) -> list[Any]:
     named, positional = run.bound(node.elements)
     kind = named.get("typename", positional[0] if positional else "")
-    found = make_object(plain_type(str(to_text(kind))), positional[1:], node.line)
+    found = make_object(plain_type(text_of(kind)), positional[1:], node.line)
     return [found]
 
 
@@ -113,7 +121,7 @@ def start_process(run: CommandEvaluator, node: tree.Command, _given: list[Any] |
     outer = run.state.folder
     place = named.get("workingdirectory")
     if place is not None and not isinstance(place, Unknown):
-        run.state.folder = str(to_text(place))
+        run.state.folder = text_of(place)
     if words:
         run.start(words, node.line)
     run.state.folder = outer
@@ -127,7 +135,7 @@ def invoke_expression(run: CommandEvaluator, node: tree.Command, given: list[Any
     named, positional = run.bound(node.elements)
     value = named.get(
         "command",
-        " ".join(str(to_text(item)) for item in positional)
+        " ".join(text_of(item) for item in positional)
         if len(positional) > 1
         else positional[0]
         if positional
@@ -147,7 +155,7 @@ def invoke_expression(run: CommandEvaluator, node: tree.Command, given: list[Any
         return [value]
     run.step(500)
     with run.deeper():
-        return run.run(parse("\n" * (node.line - 1) + str(to_text(value))).body)
+        return run.run(parse("\n" * (node.line - 1) + text_of(value)).body)
 
 
 def each(run: CommandEvaluator, node: tree.Command, given: list[Any] | None) -> list[Any]:
@@ -160,7 +168,7 @@ def each(run: CommandEvaluator, node: tree.Command, given: list[Any] | None) -> 
             if blocks:
                 out += run.run(blocks[0].body)
             elif positional:
-                out.append(member(item, str(to_text(positional[0])).lower(), node.line))
+                out.append(member(item, text_of(positional[0]).lower(), node.line))
     return out
 
 

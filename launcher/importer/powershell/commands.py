@@ -81,9 +81,10 @@ class CommandParser(ExpressionParser):
         verbatim = self.match(VERBATIM)
         if verbatim:
             return Items(line, tuple(Literal(line, word) for word in verbatim[1].split()), ())
-        if self.match(REDIRECTION):
+        redirection = self.match(REDIRECTION)
+        if redirection:
             self.blanks()
-            if self.peek() not in COMMAND_ENDS and not self.text[self.at - 1 : self.at].isdigit():
+            if not redirection[0].endswith(("&1", "&2")):
                 self._argument()
             return None
         first = self._argument()

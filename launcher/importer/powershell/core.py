@@ -12,8 +12,8 @@ from launcher.importer.powershell.values import (
     Folded,
     Slot,
     Traced,
+    text_of,
     to_int,
-    to_text,
 )
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class CoreEvaluator:
         """Set a member or an item; false when the owner is nothing of the kind."""
         if isinstance(owner, Folded):
             if len(owner.items) < MAX_ITEMS:
-                owner.set(str(to_text(key)), value)
+                owner.set(text_of(key), value)
             return True
         at = to_int(key, 0) if not isinstance(key, str) else None
         if isinstance(owner, list) and isinstance(at, int) and -len(owner) <= at < len(owner):

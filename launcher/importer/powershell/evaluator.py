@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.importer.powershell import tree
 from launcher.importer.powershell.state import Flowing
-from launcher.importer.powershell.values import Slot, Unknown
+from launcher.importer.powershell.values import NotKnown, Slot, Unknown
 from launcher.importer.powershell.ways import WayEvaluator
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ class Evaluator(WayEvaluator):
             tree.Flow: self._flow, tree.Unreadable: self._leave,
         }  # fmt: skip
         handler = handlers.get(type(node))
-        return handler(node) if handler else self.output(node)
+        try:
+            return handler(node) if handler else self.output(node)
+        except NotKnown as error:
+            self.state.leave(node.line, f"a statement is not evaluated: {error.unknown.reason}")
+            return [error.unknown]
 
     def _leave(self, node: tree.Unreadable) -> list[Any]:
         self.state.leave(node.line, f"`{node.text.strip()[:100]}` could not be read ({node.why})")

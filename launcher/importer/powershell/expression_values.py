@@ -12,8 +12,10 @@ from launcher.importer.powershell.values import (
     MAX_TEXT,
     TOO_LONG,
     Folded,
+    NotKnown,
     ScriptBlock,
     Unknown,
+    text_of,
     to_int,
     to_number,
     to_text,
@@ -41,7 +43,10 @@ class ExpressionEvaluator(CoreEvaluator):
         handler = handlers.get(type(node))
         if handler is None:
             return self.collapsed(self.output(node))
-        found = handler(node)
+        try:
+            found = handler(node)
+        except NotKnown as error:
+            return error.unknown
         return None if found is members.NOTHING and not is_statement else found
 
     def _variable(self, node: tree.Variable) -> Any:
@@ -164,7 +169,7 @@ class ExpressionEvaluator(CoreEvaluator):
         if unknown is not None:
             return Unknown(unknown.reason, unknown.line, unknown.text)
         if isinstance(target, Folded):
-            return target.get(str(to_text(index)))
+            return target.get(text_of(index))
         if isinstance(index, list):
             found = [self._item(target, item, node.line) for item in index]
             return [item for item in found if item is not None]

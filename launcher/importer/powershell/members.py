@@ -11,6 +11,7 @@ from launcher.importer.powershell.values import (
     TOO_LONG,
     Folded,
     Unknown,
+    text_of,
     to_int,
     to_text,
 )
@@ -41,7 +42,7 @@ def member(target: Any, name: str, line: int) -> Any:
             else 1
         )
     if isinstance(target, list):  # the member of each item
-        return [member(item, name, line) for item in target]
+        return [None if isinstance(item, list) else member(item, name, line) for item in target]
     if target is None:
         return None
     return Unknown(f".{name[:40]} is not evaluated", line)
@@ -59,7 +60,7 @@ def call(target: Any, name: str, arguments: list[Any], line: int) -> Any:
     if unknown is not None:
         return unknown
     if name == "tostring":
-        return format_value(target, str(to_text(arguments[0])), line) if arguments else to_text(target)
+        return format_value(target, text_of(arguments[0]), line) if arguments else to_text(target)
     if isinstance(target, str) and name in TEXT_METHODS:
         try:
             return bounded(TEXT_METHODS[name](str(target), arguments), line)
@@ -76,7 +77,7 @@ def bounded(value: Any, line: int) -> Any:
 
 
 def _table_call(target: Folded, name: str, arguments: list[Any], line: int) -> Any:
-    key = str(to_text(arguments[0])) if arguments else ""
+    key = text_of(arguments[0]) if arguments else ""
     if name in {"containskey", "contains"}:
         return key.lower() in target.items
     if name == "add" and len(arguments) == 2:
@@ -114,10 +115,19 @@ def _list_insert(items: list[Any], arguments: list[Any], line: int) -> Any:
     return Unknown("an insertion at an unknown place", line)
 
 
+def _is_same(one: Any, other: Any) -> bool:
+    """Equal texts and numbers; of anything larger the very same object (comparing deep lists would take for ever)."""
+    return one is other or (
+        isinstance(one, (str, int, float)) and isinstance(other, (str, int, float)) and one == other
+    )
+
+
 def _list_remove(items: list[Any], arguments: list[Any], _line: int) -> Any:
-    for item in arguments[:1]:
-        if item in items:
-            items.remove(item)
+    at = next(
+        (number for number, item in enumerate(items) if arguments and _is_same(item, arguments[0])), None
+    )
+    if at is not None:
+        del items[at]
     return NOTHING
 
 
@@ -127,7 +137,7 @@ def _list_clear(items: list[Any], _arguments: list[Any], _line: int) -> Any:
 
 
 def _list_contains(items: list[Any], arguments: list[Any], _line: int) -> Any:
-    return bool(arguments) and arguments[0] in items
+    return bool(arguments) and any(_is_same(item, arguments[0]) for item in items)
 
 
 def _list_copy(items: list[Any], _arguments: list[Any], _line: int) -> Any:
@@ -143,7 +153,7 @@ LIST_METHODS: dict[str, Callable[[list[Any], list[Any], int], Any]] = {
 def _split(text: str, arguments: list[Any]) -> list[str]:
     """`.Split(" ")`: literal; a list of signs parts at each of them. Options other than a number of pieces are rare."""
     signs = arguments[0] if arguments else " "
-    seps = [str(to_text(item)) for item in (signs if isinstance(signs, list) else [signs])]
+    seps = [text_of(item) for item in (signs if isinstance(signs, list) else [signs])]
     first = seps[0] or " "
     for other in seps[1:]:
         text = text.replace(other, first)
@@ -157,7 +167,7 @@ def _split(text: str, arguments: list[Any]) -> list[str]:
 
 
 def _chars(arguments: list[Any]) -> str | None:
-    return "".join(str(to_text(item)) for item in arguments) or None
+    return "".join(text_of(item) for item in arguments) or None
 
 
 def _substring(text: str, arguments: list[Any]) -> str:
@@ -175,7 +185,7 @@ def _pad(text: str, arguments: list[Any], *, left: bool) -> str:
 
 
 def _replace(text: str, arguments: list[Any]) -> str:
-    old, new = str(to_text(arguments[0])), str(to_text(arguments[1]))
+    old, new = text_of(arguments[0]), text_of(arguments[1])
     if not old or (len(text) // len(old) + 1) * (len(new) + 1) > 10 * MAX_TEXT:
         raise ValueError(old)
     return text.replace(old, new)
@@ -185,10 +195,10 @@ TEXT_METHODS: dict[str, Callable[[str, list[Any]], Any]] = {
     "split": _split, "trim": lambda text, a: text.strip(_chars(a)), "trimend": lambda text, a: text.rstrip(_chars(a)),
     "trimstart": lambda text, a: text.lstrip(_chars(a)), "tolower": lambda text, _: text.lower(),
     "toupper": lambda text, _: text.upper(), "tolowerinvariant": lambda text, _: text.lower(),
-    "replace": _replace, "contains": lambda text, a: str(to_text(a[0])) in text,
-    "startswith": lambda text, a: text.startswith(str(to_text(a[0]))), "endswith": lambda text, a: text.endswith(str(to_text(a[0]))),
-    "substring": _substring, "indexof": lambda text, a: text.find(str(to_text(a[0]))),
-    "lastindexof": lambda text, a: text.rfind(str(to_text(a[0]))), "padleft": lambda text, a: _pad(text, a, left=True),
+    "replace": _replace, "contains": lambda text, a: text_of(a[0]) in text,
+    "startswith": lambda text, a: text.startswith(text_of(a[0])), "endswith": lambda text, a: text.endswith(text_of(a[0])),
+    "substring": _substring, "indexof": lambda text, a: text.find(text_of(a[0])),
+    "lastindexof": lambda text, a: text.rfind(text_of(a[0])), "padleft": lambda text, a: _pad(text, a, left=True),
     "padright": lambda text, a: _pad(text, a, left=False), "equals": lambda text, a: text == to_text(a[0]),
     "tochararray": lambda text, _: list(text),
 }  # fmt: skip

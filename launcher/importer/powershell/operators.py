@@ -17,6 +17,7 @@ from launcher.importer.powershell.values import (
     is_number,
     limited,
     order,
+    text_of,
     to_int,
     to_number,
     to_text,
@@ -156,7 +157,7 @@ def _subject(value: Any, line: int) -> str | Unknown:
 
 
 def _match(left: Any, right: Any, line: int, is_exact: bool) -> Any:
-    subject, pattern = _subject(left, line), pattern_of(str(to_text(right)), line, is_exact=is_exact)
+    subject, pattern = _subject(left, line), pattern_of(text_of(right), line, is_exact=is_exact)
     if isinstance(subject, Unknown) or isinstance(pattern, Unknown):
         return subject if isinstance(subject, Unknown) else pattern
     return bool(pattern.search(subject))
@@ -164,10 +165,10 @@ def _match(left: Any, right: Any, line: int, is_exact: bool) -> Any:
 
 def _replace(left: Any, right: Any, line: int, is_exact: bool) -> Any:
     if isinstance(left, list):
-        return [_replace(item, right, line, is_exact) for item in left]
+        return [None if isinstance(item, list) else _replace(item, right, line, is_exact) for item in left]
     old, new = (right[0], right[1]) if isinstance(right, list) and len(right) > 1 else (right, "")
-    subject, pattern = _subject(left, line), pattern_of(str(to_text(old)), line, is_exact=is_exact)
-    target = str(to_text(new))
+    subject, pattern = _subject(left, line), pattern_of(text_of(old), line, is_exact=is_exact)
+    target = text_of(new)
     if isinstance(subject, Unknown) or isinstance(pattern, Unknown):
         return subject if isinstance(subject, Unknown) else pattern
     if "$" in target:
@@ -180,12 +181,12 @@ def _replace(left: Any, right: Any, line: int, is_exact: bool) -> Any:
 def split(left: Any, right: Any, line: int, is_exact: bool = False) -> Any:
     """`-split`: by a regular expression; a list gives the pieces of all its items."""
     if isinstance(left, list):
-        pieces = [split(item, right, line, is_exact) for item in left]
+        pieces = [[None] if isinstance(item, list) else split(item, right, line, is_exact) for item in left]
         unknown = next((piece for piece in pieces if isinstance(piece, Unknown)), None)
         return unknown or [item for piece in pieces for item in piece]
     most = right[1] if isinstance(right, list) and len(right) > 1 else 0
     by = right[0] if isinstance(right, list) and right else right
-    subject, pattern = _subject(left, line), pattern_of(str(to_text(by)), line, is_exact=is_exact)
+    subject, pattern = _subject(left, line), pattern_of(text_of(by), line, is_exact=is_exact)
     if isinstance(subject, Unknown) or isinstance(pattern, Unknown):
         return subject if isinstance(subject, Unknown) else pattern
     count = to_int(most, line)
@@ -195,7 +196,7 @@ def split(left: Any, right: Any, line: int, is_exact: bool = False) -> Any:
 def _join(left: Any, right: Any, line: int, _: bool) -> Any:
     texts = [to_text(item) for item in (left if isinstance(left, list) else [left])]
     unknown = next((text for text in texts if isinstance(text, Unknown)), None)
-    joined = str(to_text(right)).join(str(text) for text in texts)
+    joined = text_of(right).join(str(text) for text in texts)
     return unknown or (joined if len(joined) <= MAX_TEXT else Unknown(TOO_LONG, line))
 
 
@@ -260,7 +261,7 @@ def _bits(compute: Callable[[int, int], int]) -> Callable[[Any, Any, int, bool],
 
 
 def _is(left: Any, right: Any, line: int, _: bool) -> Any:
-    name = str(to_text(right)).removeprefix("system.")
+    name = text_of(right).removeprefix("system.")
     kinds = {"string": isinstance(left, str), "int": isinstance(left, int) and not isinstance(left, bool), "int32": is_number(left) and isinstance(left, int),
              "double": isinstance(left, float), "bool": isinstance(left, bool), "array": isinstance(left, list)}  # fmt: skip
     return kinds.get(name, Unknown(f"-is [{name[:30]}] is not evaluated", line))
@@ -273,7 +274,7 @@ OPERATIONS: dict[str, Callable[[Any, Any, int, bool], Any]] = {
     "/": lambda left, right, line, _: _arithmetic(left, right, line, _divide),
     "%": lambda left, right, line, _: _arithmetic(left, right, line, _modulo),
     "..": _range,
-    "f": lambda left, right, line, _: format_text(str(to_text(left)), right, line),
+    "f": lambda left, right, line, _: format_text(text_of(left), right, line),
     "eq": _equal, "ne": _negated(_equal),
     "gt": _ordering(lambda found: found > 0), "ge": _ordering(lambda found: found >= 0),
     "lt": _ordering(lambda found: found < 0), "le": _ordering(lambda found: found <= 0),

@@ -11,7 +11,14 @@ from launcher.importer.powershell import tree
 from launcher.importer.powershell.cmdlets import HANDLERS
 from launcher.importer.powershell.expression_values import ExpressionEvaluator
 from launcher.importer.powershell.state import TooLong
-from launcher.importer.powershell.values import Folded, ScriptBlock, Traced, Unknown, to_text
+from launcher.importer.powershell.values import (
+    Folded,
+    NotKnown,
+    ScriptBlock,
+    Traced,
+    Unknown,
+    to_text,
+)
 from launcher.importer.secrets import hide
 
 if TYPE_CHECKING:
@@ -49,6 +56,7 @@ SWITCHES = frozenset({
     "nonewwindow", "wait", "passthru", "usenewenvironment", "parent", "leaf", "leafbase", "extension", "noqualifier", "force", "unique",
     "descending", "recurse", "file", "directory", "noenumerate", "line", "sum", "average", "loaduserprofile",
 })  # fmt: skip
+ARRAY_TEXT = "System.Object[]"
 MAX_NESTED_TEXT = 8
 
 
@@ -73,18 +81,20 @@ class CommandEvaluator(ExpressionEvaluator):
     def command(self, node: tree.Command, given: list[Any] | None = None) -> list[Any]:
         """One command; what it puts out."""
         self.step()
+        try:
+            return self._command(node, given)
+        except NotKnown as error:
+            self.state.leave(node.line, f"a command is not evaluated: {error.unknown.reason}")
+            return [error.unknown]
+
+    def _command(self, node: tree.Command, given: list[Any] | None) -> list[Any]:
         if isinstance(node.name, tree.Block):  # `& { ... }`
             return self.run(node.name.body)
         name = self.traced(node.name)
         if isinstance(name, ScriptBlock):
             return self.run(name.body)
-        plain = (
-            ""
-            if isinstance(name, Unknown)
-            else str(to_text(name)).strip().lower().removesuffix(".exe")
-            if name
-            else ""
-        )
+        is_text = isinstance(name, str)
+        plain = name.strip().lower().removesuffix(".exe") if is_text else ""
         plain = ALIASES.get(plain, plain)
         if plain in self.state.functions:
             named, positional = self.bound(node.elements)
@@ -174,7 +184,7 @@ class CommandEvaluator(ExpressionEvaluator):
         for number, item in enumerate(node.items):
             comma = "," if number < len(node.items) - 1 else ""
             for word in self.words_of(self.traced(item), item.line, item):
-                if is_open:
+                if is_open and found:
                     last = found[-1]
                     found[-1] = replace(
                         last,
@@ -193,7 +203,10 @@ class CommandEvaluator(ExpressionEvaluator):
         if value is None:
             return []
         if isinstance(value, list):
-            return [word for item in value for word in self.words_of(item, line)]
+            flat = [
+                ARRAY_TEXT if isinstance(item, list) else item for item in value
+            ]  # one level, as .NET does it
+            return [word for item in flat for word in self.words_of(item, line)]
         if isinstance(value, Folded):
             pairs = value.pairs()
             return [

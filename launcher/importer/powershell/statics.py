@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.importer.powershell.formatting import format_text
 from launcher.importer.powershell.members import bounded
-from launcher.importer.powershell.values import Folded, Unknown, is_number, to_int, to_number, to_text, truth
+from launcher.importer.powershell.values import (
+    Folded,
+    Unknown,
+    is_number,
+    text_of,
+    to_int,
+    to_number,
+    to_text,
+    truth,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,23 +90,23 @@ MATH: dict[str, Callable[..., Any]] = {
 
 
 def _is_blank(arguments: list[Any], _line: int) -> bool:
-    return not str(to_text(arguments[0])).strip()
+    return not text_of(arguments[0]).strip()
 
 
 def _concat(arguments: list[Any], _line: int) -> str:
     items = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], list) else arguments
-    return "".join(str(to_text(item)) for item in items)
+    return "".join(text_of(item) for item in items)
 
 
 def _string_join(arguments: list[Any], _line: int) -> str:
     items = arguments[1] if len(arguments) == 2 and isinstance(arguments[1], list) else arguments[1:]
-    return str(to_text(arguments[0])).join(str(to_text(item)) for item in items)
+    return text_of(arguments[0]).join(text_of(item) for item in items)
 
 
 def combine(parts: list[Any]) -> str:
     """Path.Combine and Join-Path: by the sign that the first part uses."""
-    texts = [str(to_text(part)) for part in parts if part is not None]
-    found = texts[0]
+    texts = [text_of(part) for part in parts if part is not None]
+    found = texts[0] if texts else ""
     for text in texts[1:]:
         sign = "/" if "/" in found and "\\" not in found else "\\"
         found = f"{found.rstrip(chr(92) + '/')}{sign}{text.lstrip(chr(92) + '/')}" if found else text
@@ -109,15 +118,15 @@ STATIC: dict[tuple[str, str], Callable[[list[Any], int], Any]] = {
     ("string", "isnullorwhitespace"): _is_blank,
     ("string", "join"): _string_join,
     ("string", "concat"): _concat,
-    ("string", "format"): lambda a, line: format_text(str(to_text(a[0])), a[1] if len(a) == 2 else a[1:], line),
+    ("string", "format"): lambda a, line: format_text(text_of(a[0]), a[1] if len(a) == 2 else a[1:], line),
     ("path", "combine"): lambda a, _: combine(a),
-    ("path", "getfilename"): lambda a, _: ntpath.basename(str(to_text(a[0]))),
-    ("path", "getfilenamewithoutextension"): lambda a, _: ntpath.splitext(ntpath.basename(str(to_text(a[0]))))[0],
-    ("path", "getdirectoryname"): lambda a, _: ntpath.dirname(str(to_text(a[0]))),
-    ("path", "getextension"): lambda a, _: ntpath.splitext(str(to_text(a[0])))[1],
-    ("int", "parse"): lambda a, _: int(str(to_text(a[0]))),
-    ("int32", "parse"): lambda a, _: int(str(to_text(a[0]))),
-    ("double", "parse"): lambda a, _: float(str(to_text(a[0]))),
+    ("path", "getfilename"): lambda a, _: ntpath.basename(text_of(a[0])),
+    ("path", "getfilenamewithoutextension"): lambda a, _: ntpath.splitext(ntpath.basename(text_of(a[0])))[0],
+    ("path", "getdirectoryname"): lambda a, _: ntpath.dirname(text_of(a[0])),
+    ("path", "getextension"): lambda a, _: ntpath.splitext(text_of(a[0]))[1],
+    ("int", "parse"): lambda a, _: int(text_of(a[0])),
+    ("int32", "parse"): lambda a, _: int(text_of(a[0])),
+    ("double", "parse"): lambda a, _: float(text_of(a[0])),
     ("convert", "toint32"): lambda a, line: to_int(a[0], line),
     ("convert", "todouble"): lambda a, line: to_number(a[0], line),
     ("convert", "tostring"): lambda a, _: to_text(a[0]),

@@ -24,6 +24,14 @@ class Unknown:
     text: str = ""
 
 
+class NotKnown(Exception):  # noqa: N818  (it carries an unknown value to where it is taken as such)
+    """A text was needed of what is unknown, or has something unknown in it."""
+
+    def __init__(self, unknown: Unknown) -> None:
+        super().__init__(unknown.reason)
+        self.unknown = unknown
+
+
 class Traced(str):
     """A text that remembers the line where it was put into a list, and that of the variable which gave its value."""
 
@@ -105,12 +113,24 @@ def to_text(value: Any) -> str | Unknown:
     if isinstance(value, float):
         return number_text(value)
     if isinstance(value, list):
-        pieces = [to_text(item) for item in value]
+        pieces = ["System.Object[]" if isinstance(item, list) else to_text(item) for item in value]
         unknown = next((piece for piece in pieces if isinstance(piece, Unknown)), None)
         return unknown or " ".join(str(piece) for piece in pieces)[:MAX_TEXT]
     if isinstance(value, Folded):
         return "System.Collections.Hashtable"
     return str(value)
+
+
+def text_of(value: Any) -> str:
+    """`to_text` where only a text will do.
+
+    Raises:
+        NotKnown: it is unknown; evaluation goes on with that.
+    """
+    text = to_text(value)
+    if isinstance(text, Unknown):
+        raise NotKnown(text)
+    return text
 
 
 def truth(value: Any) -> bool | Unknown:

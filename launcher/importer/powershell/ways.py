@@ -9,7 +9,7 @@ from launcher.importer.powershell.operators import like, pattern_of
 from launcher.importer.powershell.programs import CommandEvaluator
 from launcher.importer.powershell.state import Flowing
 from launcher.importer.powershell.uncertain import assigned_names, may_launch, mutated_names, puts_out
-from launcher.importer.powershell.values import Folded, Unknown, equal, to_text, truth
+from launcher.importer.powershell.values import Folded, Unknown, equal, text_of, truth
 
 MAX_CALLS = 12
 
@@ -115,12 +115,8 @@ class WayEvaluator(CommandEvaluator):
             return wanted if isinstance(wanted, Unknown) else item
         exact = node.is_case_sensitive
         if node.mode == "wildcard":
-            return like(str(to_text(item)), str(to_text(wanted)), is_exact=exact)
+            return like(text_of(item), text_of(wanted), is_exact=exact)
         if node.mode == "regex":
-            compiled = pattern_of(str(to_text(wanted)), node.line, is_exact=exact)
-            return (
-                compiled
-                if isinstance(compiled, Unknown)
-                else bool(compiled.search(str(to_text(item))[:2000]))
-            )
+            compiled = pattern_of(text_of(wanted), node.line, is_exact=exact)
+            return compiled if isinstance(compiled, Unknown) else bool(compiled.search(text_of(item)[:2000]))
         return equal(item, wanted, node.line, is_exact=exact)
