@@ -22,12 +22,19 @@ def pictures():
 
 
 def noise(count):
-    """Bytes of a small generator (numbers of Numerical Recipes), with smooth stretches between."""
-    value, found = 12345, bytearray(count)
-    for place in range(count):
+    """Bytes of a small generator (numbers of Numerical Recipes) with smooth stretches between, repeated."""
+    return (BLOCK * (count // len(BLOCK) + 1))[:count]
+
+
+def _block(length):
+    value, found = 12345, bytearray(length)
+    for place in range(length):
         value = (value * 1664525 + 1013904223) & 0xFFFFFFFF
         found[place] = (value >> 24) if place % 97 < 60 else (place // 7) & 0xFF
     return bytes(found)
+
+
+BLOCK = _block(10_007)  # a prime: rows of a picture differ
 
 
 def sample(prepared):

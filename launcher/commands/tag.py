@@ -72,7 +72,7 @@ def _carry_out(paths: Paths, plan: Plan, *, is_quiet: bool) -> int:
     vouched = models.vouch(paths, model)
     undo = _undo_words(plan.wish.folder)
     if not is_quiet:
-        console.out(f"  {model.name}: {vouched}.", "muted")
+        tag_view.show_vouched(model.name, vouched)
     result: Result | None = None
 
     def keep(now: Result, done: int) -> None:

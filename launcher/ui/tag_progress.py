@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from launcher.ui import console
 from launcher.ui.formats import duration
 from launcher.ui.palette import columns, is_tty
+from launcher.ui.progress import bar_signs
 from launcher.ui.sheet import bar, join, spans
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _Live:
             self._total,
             self._pace.rate,
             width=columns() - 1,
-            glyphs=console.signs(),
+            glyphs=bar_signs(),
         )
 
 

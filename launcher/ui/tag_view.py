@@ -6,8 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from launcher.ui import console, transfer
-from launcher.ui.formats import clean, count, duration, fit, pad
+from launcher.ui.formats import clean, count, duration, fit, pad, wrap
 from launcher.ui.palette import columns
+from launcher.ui.progress import bar_signs
 from launcher.ui.sheet import bar, spans
 from launcher.ui.tag_progress import BAR, MARGIN, device_words
 
@@ -37,9 +38,15 @@ def _put(lines: Sequence[Text]) -> None:
 # --- afterwards
 
 
+def show_vouched(model: str, words: str) -> None:
+    """What the checksums of a model are worth."""
+    lines = wrap(clean(f"{model}: {words}."), columns() - 1 - len(MARGIN))
+    _put([spans(MARGIN, (line, "muted")) for line in lines])
+
+
 def show_result(result: Result, *, undo: str) -> None:
     """What was written, the most frequent tags, what was left alone, and how to take it back."""
-    _put(result_lines(result, undo=undo, glyphs=console.signs(), width=columns() - 1))
+    _put(result_lines(result, undo=undo, glyphs=bar_signs(), width=columns() - 1))
 
 
 def result_lines(result: Result, *, undo: str, glyphs: Glyphs, width: int) -> list[Text]:
