@@ -6,27 +6,27 @@ Standard library only (psutil inside a function): the shim uses this in the trai
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import time
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
 from launcher.files import read_json, replace, sha256_of, sync_folder, sync_tree, write_json
+from launcher.paths import RunPaths
 from launcher.process import ProcessId
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from launcher.paths import RunPaths
+    from collections.abc import Iterator, Mapping
 
 VERSION = 1
 MANIFEST = "manifest.json"
 TRAIN_STATE = "train_state.json"  # sd-scripts' own name; without it a resume silently starts from step 0
 KEPT_STATES = 3
+MAX_LINKS = 1000  # runs of one training
 RENAME_ATTEMPTS = 100  # 10 s: Windows renames no folder while a scanner reads one of the fresh files in it
 MAX_HEADER_BYTES = 100 << 20  # the limit of safetensors itself
 STATE_NAME = re.compile(r"step(\d{8,})")
@@ -137,12 +137,45 @@ def publish_state(folder: Path, states: Path, *, extra: Mapping[str, object]) ->
     return target, size
 
 
-def retire_states(run: RunPaths, *, keep: int = KEPT_STATES, budget: int = 0) -> str | None:
-    """Remove all but the newest `keep` states, and more while they take over `budget` bytes (0: any).
+def training_states(run: RunPaths) -> list[Path]:
+    """The states of a run and of those that it continues, in the order in which they are worth keeping.
 
-    The newest always stays, and nothing goes unless that one verifies; else the reason why not.
+    Newest first; last those that a run wrote behind the state that was gone on from (its loss was no number any more).
     """
-    states = list_states(run)
+    line: list[Path] = []
+    abandoned: list[Path] = []
+    first = math.inf  # the oldest state of the run that went on
+    for one in _links(run):
+        found = list_states(one)
+        line += [state for state in found if (state_step(state) or 0) < first]
+        abandoned += [state for state in found if (state_step(state) or 0) >= first]
+        first = min([first, *(state_step(state) or 0 for state in found)])
+    return line + abandoned
+
+
+def _links(run: RunPaths) -> Iterator[RunPaths]:
+    """The run and those that it continues, nearest first; ends where a plan cannot be read."""
+    seen: set[Path] = set()
+    while run.folder not in seen and len(seen) < MAX_LINKS:
+        seen.add(run.folder)
+        yield run
+        try:
+            plan = read_json(run.plan)
+        except InputError:
+            return
+        parent = plan.get("parent") if isinstance(plan, dict) else None
+        if not isinstance(parent, str) or not parent:
+            return
+        run = RunPaths(folder=run.folder.parent / Path(parent).name)  # a name, whatever stands in the file
+
+
+def retire_states(run: RunPaths, *, keep: int = KEPT_STATES, budget: int = 0) -> str | None:
+    """Of a training's states remove all but the newest `keep`, and more while they take over `budget` bytes (0: any).
+
+    Those of the runs that this one continues count, and go, too. The newest always stays, and nothing goes unless that
+    one verifies; else the reason why not.
+    """
+    states = training_states(run)
     kept = _within_budget(states[: max(1, keep)], budget)
     if len(states) <= kept:
         return None
@@ -150,8 +183,13 @@ def retire_states(run: RunPaths, *, keep: int = KEPT_STATES, budget: int = 0) ->
     if reason:
         return reason
     for old in states[kept:]:
-        gone = aside(run.states, old.name)  # renamed first: a half-removed state never bears a state's name
-        replace(old, gone)
+        gone = aside(old.parent, old.name)  # renamed first: a half-removed state never bears a state's name
+        try:
+            replace(old, gone)
+        except OSError:
+            if old.parent == run.states:
+                raise
+            continue  # an older run's folder, closed to us: no reason to keep this one's
         discard(gone)
     return None
 

@@ -4,7 +4,7 @@ python tests/soak.py --count 100 [--seed 7] [--steps 8]
 
 Each round is one whole training of the rehearsal with up to three kills, each while caching, stepping or saving.
 It proves that the final weights are bit for bit those of the control, and that everything that was ever reported
-as saved is there and whole (states: the newest ones of each run, as many as are kept).
+as saved is there and whole (states: the newest ones of the training, as many as are kept).
 """
 
 import argparse
@@ -196,20 +196,20 @@ def check(paths, run, control, steps, tally):
     if weights(run) != control:
         yield "the final weights differ from the control's"
     for part in (record, *chain(paths, record)):
-        yield from check_reported(RunPaths(folder=part.folder), tally)
+        yield from check_reported(RunPaths(folder=part.folder), states.training_states(run), tally)
 
 
-def check_reported(run, tally):
+def check_reported(run, kept, tally):
     """What the events say is saved must be there; what lies in the output must be whole."""
     told = [event for event, _ in read_events(run.events) if event["type"] in {"save", "state"}]
-    state_paths = [event["path"] for event in told if event["type"] == "state"]
+    oldest = min(states.state_step(state) for state in kept)
     for event in told:
         path = run.folder / event["path"]
         if event["type"] == "save":
             tally.saves += 1
             if not path.is_file() or path.stat().st_size != event["bytes"] or tensors(path) is None:
                 yield f"{path} was reported as saved and is not there, or not whole"
-        elif event["path"] in state_paths[-states.KEPT_STATES :]:
+        elif event["step"] > oldest:
             tally.states += 1
             reason = states.verify_state(path)
             if reason:

@@ -361,6 +361,63 @@ def test_states_are_kept_by_count_and_by_room(run, keep, budget, left):
     assert not list(run.states.glob(".tmp-*"))
 
 
+def continued(run, number):
+    """The run that goes on with `run`."""
+    later = RunPaths(folder=run.folder.parent / f"link {number}")
+    later.states.mkdir(parents=True)
+    later.plan.write_text(json.dumps({"parent": run.folder.name}), encoding="utf-8")
+    return later
+
+
+def test_all_runs_of_a_training_share_its_states(run):
+    links = [run]
+    for step in (1, 2, 3):
+        publish(run, step)
+    for number in (1, 2, 3):
+        links.append(continued(links[-1], number))
+        publish(links[-1], 3 + number)
+        assert states.retire_states(links[-1], keep=3) is None
+        steps = [states.state_step(state) for state in states.training_states(links[-1])]
+        assert steps == [3 + number, 2 + number, 1 + number]
+    assert [len(states.list_states(link)) for link in links] == [0, 1, 1, 1]
+    assert not list(run.folder.parent.rglob(".tmp-*"))
+    assert states.retire_states(links[-1], keep=3, budget=1) is None
+    assert [len(states.list_states(link)) for link in links] == [0, 0, 0, 1], (
+        "the budget is the training's too"
+    )
+
+
+def test_a_continued_runs_states_stay_until_a_newer_one_is_verified(run):
+    for step in (1, 2, 3):
+        publish(run, step)
+    later = continued(run, 1)
+    newest = publish(later, 4)
+    os.truncate(newest / "optimizer.bin", 1)
+    assert "optimizer.bin has 1 of" in states.retire_states(later, keep=1)
+    assert len(states.list_states(run)) == 3
+
+
+def test_states_behind_the_one_that_was_gone_on_from_go_first(run):
+    """After a loss that was no number the training went on from step 2: 3 and 4 are of no use to it."""
+    for step in (1, 2, 3, 4):
+        publish(run, step)
+    later = continued(run, 1)
+    publish(later, 3)
+    assert [states.state_step(state) for state in states.training_states(later)] == [3, 2, 1, 4, 3]
+    assert states.retire_states(later, keep=3) is None
+    assert [states.state_step(state) for state in states.list_states(run)] == [2, 1]
+
+
+@pytest.mark.parametrize("plan", ["", "[]", "{}", '{"parent": 7}', '{"parent": "gone"}', '{"parent": "link 1"}', '{"parent": "../../../etc"}'])  # fmt: skip
+def test_a_plan_that_tells_no_parent_ends_the_chain(run, plan):
+    later = continued(run, 1)
+    later.plan.write_text(plan, encoding="utf-8")
+    publish(later, 2)
+    publish(run, 1)
+    assert states.retire_states(later, keep=1) is None
+    assert len(states.list_states(run)) == 1, "not a state of this training"
+
+
 def test_no_state_goes_for_one_that_cannot_be_read(run):
     for step in range(1, 6):
         newest = publish(run, step)

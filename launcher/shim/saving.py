@@ -12,12 +12,12 @@ from launcher.files import replace, sync_folder
 from launcher.states import (
     aside,
     discard,
-    list_states,
     publish_state,
     retire_states,
     size_of,
     state_name,
     train_step,
+    training_states,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Saver:
 
     Args:
         run: the run folder; LoRA files are those below its output, states go to its states folder.
-        keep: how many states to keep.
+        keep: how many states of the training to keep, those of the runs that this one continues among them.
         budget: bytes that they may take together; 0: any. The newest stays, whatever it takes.
         on_lora_done: called after each LoRA file that is not the last one, saved or failed.
     """
@@ -178,7 +178,7 @@ class Saver:
 
     def _made_room(self) -> bool:
         """On a full disk the newest good state stays and the older ones make room: hours matter more than their number."""
-        states = list_states(self._run)
+        states = training_states(self._run)
         if len(states) < 2 or not self._pace.is_sound:
             return False
         if shutil.disk_usage(self._run.folder).free > size_of(states[0]):

@@ -26,7 +26,7 @@ SWITCHES = {
     for option in (
         _switch("exact_resume", "flag", True, "absolute steps, and a data order that follows from seed and epoch"),
         _switch("state_every_minutes", "float", 15.0, "a state by the clock too; 0: only with the saves"),
-        _switch("keep_states", "int", 3, "the newest states; one is removed only when a newer one has been verified"),
+        _switch("keep_states", "int", 3, "the newest states of a training, those of the runs that it continues included; one goes only when a newer one is verified"),
         _switch("states_budget_gib", "float", 0.0, "keep fewer states when they take more disk than this; 0: no limit"),
         _switch("stop_on_nan", "int", 10, "stop after so many losses in a row that are no numbers; 0: train on"),
         _switch("cache_images", "str", "folder", "latents and text outputs: in the launcher's folder, or beside the images", ("folder", "beside")),
