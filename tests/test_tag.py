@@ -147,6 +147,18 @@ def test_taggings_are_taken_back_one_by_one(here, tmp_path, model):
     assert len(state(other)) == 2
 
 
+def test_a_folder_on_a_drive_that_is_away_is_taken_back_later(here, tmp_path, model):
+    data = make_images(tmp_path / "data", 2)
+    before = state(data)
+    tag(here, wish(data, model))
+    data.rename(tmp_path / "away")
+    with pytest.raises(InputError, match="not there"):
+        take_back(here)
+    (tmp_path / "away").rename(data)
+    assert take_back(here).removed == 2
+    assert state(data) == before
+
+
 # --- killed
 
 

@@ -314,6 +314,32 @@ def test_without_an_environment_it_says_so(here, tmp_path, made):
         execute(["tag", str(make_images(tmp_path / "d", 1)), "--model", str(made)], here)
 
 
+def test_the_questions_fill_the_command_line(monkeypatch, tmp_path):
+    """Every answer is what a flag would have said; with something to take back, that is asked first."""
+    from launcher.cli import make_parser
+    from launcher.ui import prompts, tag_ask
+
+    options = make_parser().parse_args(["tag"])
+    asked_for = []
+
+    def choose(question, choices, *, flag, default=None, yes=False):
+        asked_for.append(flag)
+        return choices[-1].value
+
+    monkeypatch.setattr(prompts, "ask_choice", choose)
+    monkeypatch.setattr(prompts, "ask_path", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(prompts, "ask_text", lambda *_, **__: "my style")
+    models_known = {"a": ("title", 5)}
+    answers = tag_ask.ask_tagging(options, models_known, default="a", undoable=None)
+    assert asked_for == ["--model", "--existing", "--underscores"]
+    told = vars(answers)
+    assert {key for key, value in vars(options).items() if told[key] != value} == {
+        "folder", "model", "existing", "underscores", "prefix",
+    }  # fmt: skip
+    assert (told["existing"], told["underscores"], told["model"]) == ("replace", "replace", str(tmp_path))
+    assert tag_ask.ask_tagging(options, models_known, default="a", undoable=tmp_path).undo
+
+
 def test_the_models_are_listed(here, capsys):
     assert execute(["tag", "--models"], here) == 0
     assert "wd-eva02-large-tagger-v3" in capsys.readouterr().out

@@ -68,9 +68,15 @@ def undo(paths: Paths, group: list[Entry]) -> Undone:
     """Put back what was there; the caller holds `journal.turn`.
 
     Raises:
+        InputError: the folder is not there: nothing is done, so that it can be done when its drive is back.
         LauncherError: a file cannot be written; start it again when the reason is gone.
     """
     place = paths.tagger_journal
+    if not group[0].folder.is_dir():
+        raise InputError(
+            "The folder of this tagging is not there.", why="It was moved or deleted, or its drive is not connected.",
+            where=str(group[0].folder),
+        )  # fmt: skip
     done = Undone(folder=group[0].folder)
     told: set[Path] = set()
     folders: set[Path] = set()
