@@ -120,7 +120,7 @@ def test_what_a_recorded_step_leaves_are_the_gradients_of_the_counted_lora(kind)
         else:
             live.append(sizes[event >> 1])
     grads = lora_numbers(dim, conv) * (2 if kind.is_half else 4)
-    assert sum(live) == pytest.approx(grads, rel=0.01), "and some small things: loss, the latents' own"
+    assert grads <= sum(live) <= 1.02 * grads + 8 * MIB, "and some small things: noise, embeddings, the loss"
 
 
 # --- torch's allocator
@@ -231,26 +231,24 @@ def test_what_torch_is_asked_for_is_counted_to_a_percent():
         assert asked == pytest.approx(measured, rel=0.04), row["name"]
 
 
-@settings(deadline=None, max_examples=8)
-@given(
-    side=some.sampled_from((512, 640, 768, 1024)), batch=some.integers(1, 4), dim=some.sampled_from((4, 16, 32, 64)),
-    conv=some.sampled_from((0, 8)), is_fp8=some.booleans(), is_checkpointed=some.booleans(), has_attention=some.booleans(),
-)  # fmt: skip
-def test_more_needs_more(side, batch, dim, conv, is_fp8, is_checkpointed, has_attention):  # noqa: PLR0917
-    setup = replace(PRESET, width=side, height=side, batch=batch, dim=dim, conv_dim=conv, is_unet_fp8=is_fp8, is_checkpointed=is_checkpointed, has_attention=has_attention)  # fmt: skip
+@pytest.mark.parametrize("conv", [0, 8])
+@pytest.mark.parametrize("is_fp8", [True, False])
+@pytest.mark.parametrize(("side", "batch", "dim"), [(512, 1, 64), (1024, 2, 4)])
+def test_more_needs_no_less(side, batch, dim, is_fp8, conv):
+    setup = replace(PRESET, width=side, height=side, batch=batch, dim=dim, conv_dim=conv, is_unet_fp8=is_fp8)
 
     def need(**changes):
         return estimate(replace(setup, **changes), load_constants())["training"].reserved
 
     now = need()
-    assert need(batch=batch + 1) > now
-    assert need(dim=2 * dim) > now
-    assert need(width=side + 64) > now
-    assert need(is_checkpointed=False) >= now
+    for changes in (
+        {"batch": batch + 1}, {"dim": 2 * dim}, {"conv_dim": 16}, {"optimizer": optimizer_of("AdamW")}, {"trains_text": True},
+        {"caches_text": False}, {"is_gathering": True}, {"is_checkpointed": False},
+    ):  # fmt: skip
+        assert need(**changes) > now, changes
+    assert need(width=side + 64) >= now
     assert need(has_attention=False) >= now
-    assert need(optimizer=optimizer_of("AdamW")) > now
-    assert need(trains_text=True) > now
-    assert need(offload_mib=500) < now + (200 if is_fp8 else 1500)
+    assert not is_fp8 or need(offload_mib=500) < now - 400
 
 
 def test_replay_of_the_eight_gb_preset():

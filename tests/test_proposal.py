@@ -210,6 +210,18 @@ def test_a_preset_too_large_for_the_card_names_one_that_fits(paths):
     assert "style-8gb" in problem.fix
 
 
+def test_a_busy_card_gets_what_fits_now(paths):
+    card = machine("RTX 3060 Ti", 8192)
+    busy = replace(card, gpus=(replace(card.gpu, free_mib=5700),))
+    proposal = propose(shipped(paths), busy)
+    assert proposal.preset == "sdxl-6gb"
+    assert "5.6 of it are free now" in proposal.reason
+    assert (
+        why_too_large(load_preset(paths, "style-8gb"), busy.gpu)
+        == "other programs hold too much of the card now"
+    )
+
+
 def test_a_busy_card_is_told_before_the_start(paths, tmp_path):
     preset = tmp_path / "mine.toml"
     preset.write_text("[preset]\ntitle = 'M'\nextends = 'style-8gb'\npeak_mib = 5000\n", encoding="utf-8")

@@ -63,19 +63,20 @@ def text(setup: Setup, constants: Constants) -> Peak:
 
 
 def sampling(setup: Setup, constants: Constants, training: Peak) -> Peak:
-    """A sample image between two steps: what rests, the VAE and its tensors; torch keeps the gaps of the training."""
+    """A sample image between two steps: what rests, the VAE and its tensors; what the training did not use is given back before."""
     table = constants["sampling"]["rows" if setup.decodes_rows else "stock"]
     pixels = setup.sample_side**2 / MIB
     decoding = training.resting + table["fixed"] + table["pixel"] * pixels
     slope = table["gaps_pixel" if setup.is_expandable else "gaps_stock_pixel"]
-    reserved = decoding + training.gaps + slope * pixels
+    gaps = min(training.gaps, constants["sampling"]["gaps"])
+    reserved = decoding + gaps + slope * pixels
     asked = decoding
     if (
         setup.copies_unet and setup.is_unet_fp8
     ):  # in half precision, in place of the fp8 weights, while it computes
         drawing = training.resting + numbers(unet()) / MIB + constants["sampling"]["unet"] * pixels
-        asked, reserved = max(asked, drawing), max(reserved, drawing + training.gaps)
-    return Peak(asked, max(training.reserved, reserved), training.resting)
+        asked, reserved = max(asked, drawing), max(reserved, drawing + gaps)
+    return Peak(asked, reserved, training.resting)
 
 
 def estimate(setup: Setup, constants: Constants, *, samples: bool | None = None) -> dict[str, Peak]:

@@ -18,6 +18,7 @@ NOMINAL_SHARE = 0.94  # an "8 GB" card shows 7.6 to 8.0 GiB: some of it belongs 
 CONTEXT_MIB = (
     770  # CUDA, cuBLAS and cuDNN beside what torch reserves; measured on an H200, smaller on consumer cards
 )
+BUSY_MIB = 1500  # held by others: worth a word
 DESKTOP_MIB = 600  # windows and a quiet browser; not measured, a busy browser takes more
 # What decides about a preset's peak: with one of these changed, the measured number says nothing any more.
 DECISIVE = frozenset({
@@ -49,12 +50,20 @@ def propose(presets: Iterable[Preset], machine: Machine) -> Proposal | None:
     if not fitting:
         return None
     wanted = "bf16" if machine.has_bf16.value else "fp16"
+    if wanted == "bf16":  # those in fp16 are made for cards without it
+        fitting = [preset for preset in fitting if _precision(preset) == wanted] or fitting
     best = max(fitting, key=lambda preset: (preset.min_vram_gib or 0, _precision(preset) == wanted))
     return Proposal(preset=best.name, reason=_reason(best, gpu, machine))
 
 
 def fits(preset: Preset, gpu: Gpu) -> bool:
-    """Whether a preset can be trained with on a card that shows the desktop as well."""
+    """Whether a preset can be trained with on a card that shows the desktop as well, and now: others may hold some of it."""
+    return _is_large_enough(preset, gpu) and (
+        preset.peak_mib is None or gpu.free_mib <= 0 or preset.peak_mib + CONTEXT_MIB <= gpu.free_mib
+    )
+
+
+def _is_large_enough(preset: Preset, gpu: Gpu) -> bool:
     if preset.min_vram_gib and gpu.total_mib < preset.min_vram_gib * 1024 * NOMINAL_SHARE:
         return False
     return preset.peak_mib is None or preset.peak_mib + CONTEXT_MIB + DESKTOP_MIB <= gpu.total_mib
@@ -64,6 +73,8 @@ def why_too_large(preset: Preset, gpu: Gpu | None) -> str | None:
     """Why a preset does not fit, in a few words; None: it does, or there is no card to ask about."""
     if gpu is None or fits(preset, gpu):
         return None
+    if _is_large_enough(preset, gpu):
+        return "other programs hold too much of the card now"
     return (
         f"needs a card with {preset.min_vram_gib:g} GB" if preset.min_vram_gib else "too large for this card"
     )
@@ -103,6 +114,8 @@ def _reason(preset: Preset, gpu: Gpu, machine: Machine) -> str:
     said = f"{gpu.name} has {gpu.total_mib / 1024:.0f} GB"
     if preset.peak_mib:
         said += f"; training takes {(preset.peak_mib + CONTEXT_MIB) / 1024:.1f}"
+    if gpu.total_mib - gpu.free_mib > BUSY_MIB:
+        said += f"; {gpu.free_mib / 1024:.1f} of it are free now"
     if not machine.has_bf16.value:
         said += ", and no bf16"
     return said

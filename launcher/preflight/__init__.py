@@ -47,7 +47,10 @@ ABOUT = {  # each check in words for people, and what it reads: for those who wa
     "captions": ("captions", "every one"),
     "shapes": ("buckets and length", "nothing new: the sizes that the check of the images found"),
     "options": ("settings and computer", "nothing: it thinks about the plan and the card"),
-    "forecast": ("memory of card and computer", "nothing of yours: it counts, and asks the driver who is on the card"),
+    "forecast": (
+        "memory of card and computer",
+        "nothing of yours: it counts, and asks the driver who is on the card",
+    ),
     "changes": ("images as before", "size and time of every image and caption; only at a resume"),
     "same_model": ("base model as before", "its header and 64 places in it; only at a resume"),
     "output": ("place of the run", "writes four kilobytes, and removes them"),

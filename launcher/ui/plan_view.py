@@ -114,7 +114,14 @@ def show_value(value: object) -> str:
 
 def plan_view(plan: Plan, glyphs: Glyphs, forecast: Forecast | None = None) -> RenderableType:
     """Everything about a run before it starts."""
-    parts = [_heading(plan, glyphs), "", inset(_facts(plan)), *_forecast(forecast, glyphs), "", settings_table(plan.options)]
+    parts = [
+        _heading(plan, glyphs),
+        "",
+        inset(_facts(plan)),
+        *_forecast(forecast, glyphs),
+        "",
+        settings_table(plan.options),
+    ]
     parts += ["", inset(_technical(plan))]
     if plan.notes:
         parts += ["", inset(_notes(plan.notes, glyphs))]
