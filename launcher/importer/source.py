@@ -135,7 +135,7 @@ def _has_usual_chinese(raw: bytes) -> bool:
     """Whether most pairs of bytes are signs of GB 2312: the rest of GBK is rare, and looks like Shift-JIS."""
     pairs = GBK_PAIRS.findall(raw)
     usual = sum(pair[0] >= 0xA1 and pair[1] >= 0xA1 for pair in pairs)
-    return 2 * usual >= len(pairs)
+    return bool(2 * usual >= len(pairs))
 
 
 def _strictly(raw: bytes, codec: str) -> str | None:

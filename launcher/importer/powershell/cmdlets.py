@@ -114,6 +114,7 @@ def start_process(run: CommandEvaluator, node: tree.Command, _given: list[Any] |
     named, positional = run.bound(node.elements)
     program = named.get("filepath", positional[0] if positional else None)
     rest = positional if "filepath" in named else positional[1:]
+    rest = rest[0] if len(rest) == 1 and isinstance(rest[0], list) else rest
     arguments = next((named[key] for key in ("argumentlist", "args", "arguments") if key in named), rest)
     words = run.words_of(program, node.line)
     for word in run.words_of(arguments, node.line):

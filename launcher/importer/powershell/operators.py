@@ -61,6 +61,8 @@ def _filter(name: str, items: list[Any], right: Any, line: int, *, is_exact: boo
     """A comparison with a list at its left is the list of those for which it holds."""
     found = []
     for item in items:
+        if isinstance(item, list):
+            return Unknown("a comparison with lists in a list", line)
         holds = binary(("c" if is_exact else "") + name, item, right, line)
         if isinstance(holds, Unknown):
             return holds
