@@ -33,68 +33,74 @@ class Copies:
     """Collects looks and then tells who is a copy of whom. Memory: some hundred bytes for each image."""
 
     def __init__(self) -> None:
-        self._first: dict[str, Path] = {}
-        self._same: dict[str, list[Path]] = {}
-        self._shapes: dict[int, list[tuple[float, Path]]] = defaultdict(list)
+        self._paths: list[Path] = []  # the rest speaks of them by their numbers: hashing a path is slow
+        self._first: dict[str, int] = {}
+        self._same: dict[int, list[int]] = {}
+        self._shapes: dict[int, list[tuple[float, int]]] = defaultdict(list)
 
     def add(self, look: Look) -> None:
         """Take one look in; a file that cannot be decoded is nobody's copy."""
         if look.fault:
             return
+        number = len(self._paths)
+        self._paths.append(look.path)
         if look.digest:
-            first = self._first.setdefault(look.digest, look.path)
-            if first != look.path:
-                self._same.setdefault(look.digest, [first]).append(look.path)
+            first = self._first.setdefault(look.digest, number)
+            if first != number:
+                self._same.setdefault(first, [first]).append(number)
                 return
         if look.likeness is not None and look.height:
-            self._shapes[look.likeness].append((look.width / look.height, look.path))
+            self._shapes[look.likeness].append((look.width / look.height, number))
 
     def same_files(self) -> list[list[Path]]:
-        """Groups of two or more files with the same bytes."""
-        return list(self._same.values())
+        """Groups of two or more files with the same bytes, in the order of their first file."""
+        return self._named(self._same[first] for first in sorted(self._same))
 
     def alike(self) -> list[list[Path]]:
         """Groups of two or more files that show nearly the same picture; of files with the same bytes only the first.
 
         A group is a chain: each one is near some other one of it.
         """
-        chains = Chains()
+        chains = Chains(len(self._paths))
         for shapes in self._shapes.values():  # equal hashes: neighbours in the order of their ratios
-            shapes.sort(key=lambda shape: shape[0])
+            shapes.sort()
             for (low, one), (high, other) in pairwise(shapes):
                 if high <= low * MOST_STRETCH:
                     chains.join(one, other)
         for hash_, near_hash in near_pairs(list(self._shapes)):
-            for low, path in self._shapes[hash_]:
-                for high, near in self._shapes[near_hash]:
+            for low, one in self._shapes[hash_]:
+                for high, other in self._shapes[near_hash]:
                     if max(low, high) <= min(low, high) * MOST_STRETCH:
-                        chains.join(path, near)
-        return chains.groups()
+                        chains.join(one, other)
+        return self._named(chains.groups())
+
+    def _named(self, groups: Iterable[list[int]]) -> list[list[Path]]:
+        return [[self._paths[number] for number in group] for group in groups]
 
 
 class Chains:
-    """Groups that grow together by pairs (union-find), in the order in which their first members came."""
+    """Groups of numbers that grow together by pairs (union-find)."""
 
-    def __init__(self) -> None:
-        self._above: dict[Path, Path] = {}
+    def __init__(self, count: int) -> None:
+        self._above = list(range(count))
 
-    def join(self, one: Path, other: Path) -> None:
-        top, low = self._top(one), self._top(other)
-        if top != low:
-            self._above[low] = top
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self._top(one), self._top(other)))
+        self._above[high] = low
 
-    def groups(self) -> list[list[Path]]:
-        found: dict[Path, list[Path]] = defaultdict(list)
-        for path in sorted(self._above):
-            found[self._top(path)].append(path)
-        return sorted(found.values())
+    def groups(self) -> list[list[int]]:
+        """Those of two or more, in the order of their first members."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for number in range(len(self._above)):
+            found[self._top(number)].append(number)
+        return [group for group in found.values() if len(group) > 1]
 
-    def _top(self, path: Path) -> Path:
-        above = self._above.setdefault(path, path)
-        while above != path:
-            self._above[path] = self._above[above]
-            path, above = above, self._above[above]
-        return path
+    def _top(self, number: int) -> int:
+        above = self._above
+        while above[number] != number:
+            above[number] = above[above[number]]
+            number = above[number]
+        return number
 
 
 def near_pairs(hashes: list[int], distance: int = MOST_DISTANCE) -> Iterator[tuple[int, int]]:
