@@ -218,7 +218,7 @@ def test_a_busy_card_gets_what_fits_now(paths):
     assert "5.6 of it are free now" in proposal.reason
     assert (
         why_too_large(load_preset(paths, "style-8gb"), busy.gpu)
-        == "other programs hold too much of the card now"
+        == "the card is too full just now"
     )
 
 

@@ -61,9 +61,9 @@ def _fitting(paths: Paths, request: Request, plan: Plan, machine: Machine) -> Pl
         return plan
     choices = [
         prompts.Choice(value=True, title=f"With {', '.join(words)}", hint="should fit"),
-        prompts.Choice(value=False, title="As it is", hint="other programs may be closed first"),
+        prompts.Choice(value=False, title="As it is", hint="close programs first"),
     ]
-    question = f"The training needs about {formats.gib(card.need_mib)} GiB, {formats.gib(card.free_mib)} GiB of the card are free. How?"  # fmt: skip
+    question = f"{formats.gib(card.need_mib)} GiB of the card needed, {formats.gib(card.free_mib)} free. How?"
     if not prompts.ask_choice(question, choices, flag="--set", default=True):
         return plan
     return resolve(paths, replace(request, settings=(*request.settings, *words)), machine)

@@ -70,11 +70,14 @@ class StepDown:
 Rung = tuple[tuple[str, ...], str]
 
 
-def step_down(values: Values, *, phase: str = "", missing_mib: float | None = None, system: str = "linux") -> tuple[StepDown, ...]:  # fmt: skip
-    """Up to two offers: one that keeps the state (if there is any such rung left), and one for a new run."""
+def step_down(values: Values, *, phase: str = "", missing_mib: float | None = None, system: str = "linux", is_running: bool = True) -> tuple[StepDown, ...]:  # fmt: skip
+    """Up to two offers: one that keeps the state (if there is any such rung left), and one for a new run.
+
+    `is_running`: there is a run to go on with, which can be told to leave an option out (`=none`).
+    """
     need = (UNKNOWN_MIB if missing_mib is None else missing_mib) + SPARE_MIB
     kind = PHASES.get(phase, TRAINING)
-    kept = _enough(_keeping(phase, need, system), values, kind, need, system)
+    kept = _enough(_keeping(phase, need, system, is_running=is_running), values, kind, need, system)
     fresh = _enough(_fresh(phase), values, kind, need, system)
     return tuple(
         offer
@@ -125,7 +128,9 @@ def _has_samples(values: Values) -> bool:
     )
 
 
-def _keeping(phase: str, need: float, system: str) -> tuple[Callable[[Values], Iterator[Rung]], ...]:
+def _keeping(
+    phase: str, need: float, system: str, *, is_running: bool
+) -> tuple[Callable[[Values], Iterator[Rung]], ...]:
     """Rungs that change nothing that is learned."""
 
     def plain(values: Values) -> Iterator[Rung]:
@@ -136,7 +141,7 @@ def _keeping(phase: str, need: float, system: str) -> tuple[Callable[[Values], I
 
     kind = PHASES.get(phase, "")
     encoding = (_encoding,) if kind == LATENTS else ()
-    drawing = (_sampling,) if kind == SAMPLING else ()
+    drawing = (_sampling, *((_no_samples,) if is_running else ())) if kind == SAMPLING else ()
     waiting = (offload,) if kind in {TRAINING, SAMPLING, ""} else ()
     return (plain, *encoding, *drawing, *waiting)
 
@@ -165,6 +170,9 @@ def _sampling(values: Values) -> Iterator[Rung]:
         yield ("launcher.vae_decode=rows",), "samples are decoded strip by strip"
     if values.get("launcher.sample_unet") == "stock":
         yield ("launcher.sample_unet=autocast",), "no copy of the U-Net in fp16 for samples"
+
+
+def _no_samples(values: Values) -> Iterator[Rung]:
     names = [name for name in ("sample_every_n_steps", "sample_every_n_epochs", "sample_at_first") if values.get(name)]  # fmt: skip
     if names:
         yield tuple(f"{name}=none" for name in names), "no more sample images"

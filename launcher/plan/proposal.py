@@ -74,7 +74,7 @@ def why_too_large(preset: Preset, gpu: Gpu | None) -> str | None:
     if gpu is None or fits(preset, gpu):
         return None
     if _is_large_enough(preset, gpu):
-        return "other programs hold too much of the card now"
+        return "the card is too full just now"
     return (
         f"needs a card with {preset.min_vram_gib:g} GB" if preset.min_vram_gib else "too large for this card"
     )

@@ -40,7 +40,9 @@ def smaller_words(plan: Plan, card: Card) -> tuple[str, ...]:
         return ()
     values = {name: setting.value for name, setting in plan.options.items()}
     system = "windows" if str(plan.machine["system"].value).lower().startswith("windows") else "linux"
-    offers = step_down(values, phase=card.phase, missing_mib=card.need_mib - card.free_mib, system=system)
+    offers = step_down(
+        values, phase=card.phase, missing_mib=card.need_mib - card.free_mib, system=system, is_running=False
+    )
     enough = [offer for offer in offers if offer.is_enough] or list(offers)[:1]
     return enough[0].words if enough else ()
 
