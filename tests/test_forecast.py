@@ -398,3 +398,24 @@ def test_earlier_runs_are_read_from_their_folders(tmp_path):
     assert (found.card, found.setup.dim, found.setup.width) == (CARD, 16, 768)
     assert found.step_s == pytest.approx(1.6, rel=0.2)
     assert earlier_runs(tmp_path, "rehearsal") == earlier_runs(tmp_path / "none", FULL_TRAINER) == ()
+
+
+def test_the_menu_offers_what_fits_with_one_key(paths, data, monkeypatch):
+    from launcher.commands import guide
+    from launcher.ui import prompts
+
+    computer, asked = machine(3900), []
+
+    def answer(question, choices, **_more):
+        asked.append(question)
+        return choices[0].value
+
+    monkeypatch.setattr(prompts, "ask_choice", answer)
+    request = Request(preset="style-8gb", data=data, trainer=FULL_TRAINER)
+    plan = guide._fitting(paths, request, resolve(paths, request, computer), computer)
+    assert plan.options["launcher.offload_mib"].value > 0
+    assert asked == ["5.2 GiB of the card needed, 3.8 free. How?"]
+    roomy = machine(7300)
+    unchanged = resolve(paths, request, roomy)
+    assert guide._fitting(paths, request, unchanged, roomy) is unchanged
+    assert len(asked) == 1
