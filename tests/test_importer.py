@@ -20,6 +20,7 @@ from launcher.importer.powershell import read_powershell
 from launcher.importer.secrets import HIDDEN, hide, is_secret_name
 from launcher.importer.source import MAX_BYTES, Source, decode, read_source
 from launcher.importer.words import parse_words
+from launcher.importer.write import train_words, typed
 from launcher.paths import find_paths
 from launcher.preset import load_preset
 from launcher.trainers import load_options
@@ -451,6 +452,19 @@ def test_network_paths_are_neither_read_nor_looked_for(paths, tmp_path):
     found = understand(paths, path, follow=lambda _: True)
     assert any("on the network" in note.text for note in found.notes)
     assert [item.note for item in found.outcomes[0].missing] == ["a network path: it was not looked for"]
+
+
+def test_the_printed_command_cannot_run_anything_else(paths, tmp_path):
+    path = tmp_path / "t.ps1"
+    path.write_text(
+        f"{RUN} --output_name 'a; calc & b|c' --train_data_dir 'D:\\x (1); del y\\' --pretrained_model_name_or_path='D:\\$(calc).safetensors'\n"
+    )
+    (outcome,) = understand(paths, path).outcomes
+    words = train_words(outcome, "t")
+    assert words[-1] == "a; calc & b c"  # what no file may be called is changed, and said
+    assert typed(words).endswith(
+        '--model "(write it yourself)" --data "D:\\x (1); del y" --name "a; calc & b c"'
+    )
 
 
 def test_a_script_cannot_write_into_the_preset_what_it_likes(paths, tmp_path):

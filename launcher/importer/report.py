@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.importer.secrets import hide
 from launcher.importer.translate import show
-from launcher.paths import command
+from launcher.importer.write import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,5 +75,5 @@ def _preset(made: Made | None, written: Sequence[Path]) -> dict[str, Any]:
         "extends": made.difference.preset.name,
         "toml": made.text,
         "train": list(made.train),
-        "command": command(*made.train),
+        "command": typed(made.train),
     }

@@ -12,6 +12,7 @@ from launcher.importer.accelerate import read_accelerate, read_environment
 from launcher.importer.outcome import Change, Drop, Outcome
 from launcher.importer.places import at_work, look_for
 from launcher.importer.words import Given, Unread, parse_words
+from launcher.plan import check_name, make_name
 from launcher.preset.owned import INSTEAD
 from launcher.preset.schema import WrongValueError, check_value
 from launcher.preset.tables import PATH_OPTIONS
@@ -132,6 +133,12 @@ def _becomes(outcome: Outcome, given: Given, source: Source) -> None:
         outcome.dropped.append(Drop(name=loser.name, value=show(loser.value), why=why, line=loser.line))
         if loser is given:
             return
+    unfit = check_name(value) if word == "name" else None
+    if unfit:
+        outcome.changed.append(
+            Change(name=given.name, before=value, after=make_name(value), why=unfit, line=given.line)
+        )
+        value = make_name(value)
     setattr(outcome, word, replace(given, value=value))
 
 

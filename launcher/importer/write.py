@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import InputError, LauncherError
 from launcher.importer.secrets import hide
-from launcher.paths import command
+from launcher.paths import COMMAND
 from launcher.plan.tomlout import write_value
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 UNSAFE = re.compile(r"[^\w.+-]+")
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # names that Windows keeps for itself
+PLAIN = re.compile(r"[\w./\\:=@+,-]+")
+STRONG = re.compile(r"[\"`$%!\u201c-\u201f]")
+LEFT_OPEN = '"(write it yourself)"'
 VALUE_WIDTH = 40
 MOST_TRIES = 1000
 
@@ -45,6 +48,24 @@ def train_words(outcome: Outcome, preset: str) -> list[str]:
     return words
 
 
+def typed(words: Sequence[str]) -> str:
+    """The line to type for a command. A word of somebody's script never becomes a command of the shell it is pasted into.
+
+    Blanks and signs that a shell reads stand in double quotes; a word with a sign that works even there is left open.
+    """
+    shown = []
+    for word in words:
+        if STRONG.search(word) or not word.isprintable():
+            shown.append(LEFT_OPEN)
+        elif PLAIN.fullmatch(word):
+            shown.append(word)
+        else:
+            shown.append(
+                '"' + word.rstrip("\\") + '"'
+            )  # a backslash before the last quote would take it away
+    return " ".join([COMMAND, *shown])
+
+
 def preset_text(found: Import, outcome: Outcome, difference: Difference, name: str) -> str:
     """The whole TOML file."""
     label = found.source.label
@@ -52,7 +73,7 @@ def preset_text(found: Import, outcome: Outcome, difference: Difference, name: s
     head = [
         f"# Imported from {_plain(label)}, line {outcome.launch.line} ({found.format}, {found.source.encoding}).",
         "# The number behind each value is its line in that script. The same training by the launcher:",
-        f"#   {_plain(command(*train_words(outcome, name)))}",
+        f"#   {_plain(typed(train_words(outcome, name)))}",
         "",
         "[preset]",
         f"title = {toml_value(title)}",
@@ -156,4 +177,4 @@ def write_new(path: Path, text: str) -> None:
 def queue_text(commands: Sequence[Sequence[str]], label: str) -> str:
     """Several trainings of one script, one after the other: the commands, a line each."""
     lines = [f"# The trainings of {_plain(label)} in their order; start each when the one before has ended."]
-    return "\n".join([*lines, *(command(*words) for words in commands)]) + "\n"
+    return "\n".join([*lines, *(typed(words) for words in commands)]) + "\n"

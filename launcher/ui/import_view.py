@@ -9,7 +9,7 @@ from rich.text import Text
 
 from launcher.importer.secrets import hide
 from launcher.importer.translate import show
-from launcher.paths import command
+from launcher.importer.write import typed
 from launcher.ui import console, formats
 from launcher.ui.formats import clean
 from launcher.ui.plan_view import grouped
@@ -191,7 +191,7 @@ def show_written(made: Sequence[Made], queue: Path | None) -> None:
         "\n  Train with it:" if len(made) == 1 else "\n  Train with them, one after the other:", "muted"
     )
     for one in made:
-        console.get_console().print(Text(f"    {clean(command(*one.train))}", style="key"), soft_wrap=True)
+        console.get_console().print(Text(f"    {clean(typed(one.train))}", style="key"), soft_wrap=True)
 
 
 def show_batch(attempts: Sequence[Any], written: Sequence[Path]) -> None:
