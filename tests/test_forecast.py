@@ -27,7 +27,7 @@ from launcher.forecast.architecture import (
     unet,
 )
 from launcher.forecast.constants import load_constants
-from launcher.forecast.forecast import setup_of_plan
+from launcher.forecast.forecast import _sample_side, setup_of_plan
 from launcher.forecast.optimizers import optimizer_of
 from launcher.forecast.pace import Earlier, earlier_runs, find_card, pace, seconds_of
 from launcher.forecast.recording import Kind, load_recording
@@ -55,6 +55,10 @@ PRESET = Setup(
     is_lean=True, frees_text=True,
 )  # fmt: skip
 CARD = "NVIDIA GeForce RTX 3060 Ti"
+STRANGE = (
+    "resolution", "train_batch_size", "network_dim", "network_args", "optimizer_type", "mixed_precision", "fp8_base", "sample_prompts",
+    "launcher.offload_mib", "launcher.allocator", "vae_batch_size", "gradient_accumulation_steps",
+)  # fmt: skip
 
 
 def fit_forecast():
@@ -186,6 +190,40 @@ def test_settings_are_read():
     assert sides_of([768, 512]) == (768, 512)
     assert sides_of("x") == (512, 512)
     assert conv_dim_of("conv_dim=x") == conv_dim_of(None) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "side"),
+    [
+        ("a.txt", "a cat --w 1024 --h 1024\n# --w 4000 --h 4000\na dog --w 768 --h 512\n", 1024),
+        ("b.txt", "a cat\n", 512),
+        ("c.txt", "", 1024),
+        ("d.toml", "[prompt]\nwidth = 512\n", 1024),
+        ("none.txt", None, 1024),
+    ],
+)
+def test_the_largest_sample_of_a_prompt_file(tmp_path, name, text, side):
+    file = tmp_path / name
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    assert _sample_side(str(file)) == side
+
+
+@given(
+    some.dictionaries(
+        some.sampled_from(STRANGE),
+        some.none()
+        | some.booleans()
+        | some.integers(-5, 10**9)
+        | some.text(max_size=8)
+        | some.lists(some.integers(), max_size=3),
+    )
+)
+def test_strange_values_are_no_crash(values):
+    setup = setup_of(values)
+    assert setup.batch > 0
+    assert setup.dim > 0
+    assert setup.conv_dim >= 0
 
 
 def test_states_of_optimizers():

@@ -30,6 +30,8 @@ MIB = 1 << 20
 ERROR_SHARE = (
     0.05  # of what torch takes: the forecast's own uncertainty, larger than its median error on held-out rows
 )
+SAMPLE_SIDE = 1024
+PROMPT_BYTES = 64 << 10
 FITS, TIGHT, TOO_LARGE = "fits", "tight", "too large"
 
 
@@ -166,19 +168,25 @@ def setup_of_plan(plan: Plan) -> Setup:
 
 
 def _sample_side(file: str) -> int:
-    """Side of a square with the pixels of the largest sample of a prompt file; sd-scripts draws 512 unless told."""
+    """Side of a square with the pixels of the largest sample of a prompt file; sd-scripts draws 512 unless told.
+
+    Files of another kind than .txt, and those that cannot be read, count as 1024.
+    """
     import re
 
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        with Path(file).open("rb") as stream:
+            lines = stream.read(PROMPT_BYTES).decode("utf-8", "replace").splitlines()
     except (OSError, ValueError):
-        return 1024
+        return SAMPLE_SIDE
+    if not file.lower().endswith(".txt"):
+        return SAMPLE_SIDE
     areas = [0]
     for line in lines:
         if line.strip() and not line.startswith("#"):
             sides = [re.search(rf"\s--{letter}\s+(\d{{2,4}})\b", line) for letter in "wh"]
             areas.append(int(sides[0][1] if sides[0] else 512) * int(sides[1][1] if sides[1] else 512))
-    return round(max(areas) ** 0.5) or 1024
+    return round(max(areas) ** 0.5) or SAMPLE_SIDE
 
 
 def _pace(paths: Paths, plan: Plan, setup: Setup, machine: Machine) -> Pace | None:
