@@ -83,7 +83,7 @@ def pace(setup: Setup, card: str, *, earlier: tuple[Earlier, ...], images: int, 
         return None
     return Pace(
         step_s=roof * steps_gathered, start_s=START_S + IMAGE_S * images, is_guess=True,
-        source=f"a guess from the data sheet of {card}: nothing has run here yet",
+        source="a guess from the data sheet",
     )  # fmt: skip
 
 
