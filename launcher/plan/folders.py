@@ -54,7 +54,7 @@ class ImageFolder:
 
     def caption_of(self, image: str, suffix: str) -> str | None:
         """Name of an image's caption file, as upstream looks for it."""
-        stem = Path(image).stem
+        stem = os.path.splitext(image)[0]  # noqa: PTH122  (ten times as fast, a hundred thousand times)
         parts = stem.split("_")
         stems = [stem, "_".join(parts[:-4])] if len(parts) >= FACE_PARTS else [stem]
         return next((f"{name}{suffix}" for name in stems if f"{name}{suffix}" in self.names), None)
@@ -215,7 +215,7 @@ def is_image_name(name: str) -> bool:
 
     It looks for `.png` and for `.PNG`, so that `.Png` is found only where file names have no case.
     """
-    suffix = Path(name).suffix
+    suffix = os.path.splitext(name)[1]  # noqa: PTH122  (see `caption_of`)
     has_plain_case = suffix in {suffix.lower(), suffix.upper()} or sys.platform == "win32"
     return not name.startswith(".") and has_plain_case and suffix.lower() in IMAGE_SUFFIXES
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from launcher import captions
@@ -22,7 +23,7 @@ from launcher.preflight.steps import count
 from launcher.preflight.words import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from launcher.captions import Words
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from launcher.plan import Part, Plan
     from launcher.plan.buckets import Buckets, Size
     from launcher.plan.shapes import Fit, Table
+    from launcher.preflight.images import Want
     from launcher.preflight.steps import Steps
 
     Tell = Callable[[str, int, int], None]
@@ -80,10 +82,11 @@ def examine(
     """
     words = words_of(paths, plan, lambda done, total: tell("captions", done, total))
     shelf = Shelf()
-    captioned = dict(_captioned(plan))
-    shelf.mark_captions(plan, words, captioned)
+    parts, wants = parts_of(plan.dataset), _wants(plan)
+    captioned = dict(_captioned(parts, wants))
+    shelf.mark_captions(plan, parts, words, captioned)
     looked = _Pictures()
-    looked.look(paths, plan, machine, shelf, lambda done, total: tell("images", done, total))
+    looked.look(paths, wants, machine, shelf, lambda done, total: tell("images", done, total))
     cut = Cut()
 
     def each(path: Path, found: Fit | None) -> None:
@@ -95,12 +98,12 @@ def examine(
     found = [
         *_named("data", check_data(paths, plan, machine)),
         *_named("images", looked.problems()),
-        *_named("captions", _pairs(plan)),
+        *_named("captions", _pairs(parts)),
         *_named("captions", check_words(paths, plan, words)),
         *_named("shapes", shape_problems(plan, tables, cut)),
     ]
 
-    buckets = _buckets(plan)
+    buckets = _buckets(plan, parts)
 
     def entry(path: Path) -> Entry:
         marks = sorted(shelf.marks.get(path, ()), key=lambda mark: ORDER.index(mark[0]))
@@ -118,11 +121,11 @@ def examine(
     )  # fmt: skip
 
 
-def _buckets(plan: Plan) -> dict[Path, Buckets]:
+def _buckets(plan: Plan, parts: tuple[Part, ...]) -> dict[Path, Buckets]:
     """How the images of each folder are sorted; for a folder in two datasets, by the first."""
     values = values_of(plan.options, plan.dataset)
     found: dict[Path, Buckets] = {}
-    for part in parts_of(plan.dataset):
+    for part in parts:
         found.setdefault(part.folder.path, buckets_of(values[part.number], plan.trainer))
     return found
 
@@ -131,8 +134,8 @@ def _named(check: str, problems: Iterable[Problem]) -> list[Problem]:
     return [replace(problem, check=check) for problem in problems]
 
 
-def _pairs(plan: Plan) -> Iterator[Problem]:
-    for part in parts_of(plan.dataset):
+def _pairs(parts: tuple[Part, ...]) -> Iterator[Problem]:
+    for part in parts:
         if part.metadata is None:
             yield from check_pairs(part)
 
@@ -141,14 +144,14 @@ def _groups(groups: list[list[Path]], entry: Callable[[Path], Entry]) -> tuple[t
     return tuple(tuple(entry(path) for path in group[:MOST_ENTRIES]) for group in groups[:MOST_GROUPS])
 
 
-def _captioned(plan: Plan) -> Iterator[tuple[Path, Path | None]]:
+def _captioned(parts: tuple[Part, ...], wants: Mapping[Path, Want]) -> Iterator[tuple[Path, Path | None]]:
     """Every image with its caption file, in the order in which they are trained on first."""
     seen = set()
-    for part in parts_of(plan.dataset):
+    for part in parts:
         for image in part.folder.images:
             seen.add(part.folder.path / image)
             yield part.folder.path / image, _caption_path(part, image)
-    for path in _wants(plan):  # those of metadata files
+    for path in wants:  # those of metadata files
         if path not in seen:
             yield path, None
 
@@ -158,17 +161,27 @@ def _caption_path(part: Part, image: str) -> Path | None:
     return part.folder.path / name if name else None
 
 
+class _Copies(Copies):
+    """Near pairs are looked for once: it takes a while among many."""
+
+    @cached_property
+    def _alike(self) -> list[list[Path]]:
+        return super().alike()
+
+    def alike(self) -> list[list[Path]]:
+        return self._alike
+
+
 @dataclass(kw_only=True, slots=True)
 class _Pictures:
     """What the decoded images came to."""
 
     sizes: dict[Path, Size] = field(default_factory=dict)
     groups: Groups = field(default_factory=Groups)
-    copies: Copies = field(default_factory=Copies)
+    copies: Copies = field(default_factory=_Copies)
     formats: Counter[str] = field(default_factory=Counter)
 
-    def look(self, paths: Paths, plan: Plan, machine: Machine, shelf: Shelf, tell: Callable[[int, int], None]) -> None:  # fmt: skip
-        wants = _wants(plan)
+    def look(self, paths: Paths, wants: Mapping[Path, Want], machine: Machine, shelf: Shelf, tell: Callable[[int, int], None]) -> None:  # fmt: skip
         threads = max(1, min(MOST_THREADS, machine.cores))
         for look in look_at(list(wants), store=paths.picture_store, threads=threads, tell=tell):
             self.formats[look.format or "no image"] += 1
@@ -199,7 +212,9 @@ class Shelf:
             self.taken[severity] += 1
             self.marks[path] = [(severity, text)]
 
-    def mark_captions(self, plan: Plan, words: Words, captioned: dict[Path, Path | None]) -> None:
+    def mark_captions(
+        self, plan: Plan, parts: tuple[Part, ...], words: Words, captioned: dict[Path, Path | None]
+    ) -> None:
         """Faults of the captions, and captions that are missing."""
         said: dict[Path, list[tuple[Severity, str]]] = {}
         for fault, named in words.faults.items():
@@ -213,9 +228,7 @@ class Shelf:
             said.setdefault(path, []).append(
                 (Severity.WARNING, f"caption of {tokens} tokens, {words.limit} are read")
             )
-        has_class = {
-            part.folder.path for part in parts_of(plan.dataset) if part.class_tokens or part.metadata
-        }
+        has_class = {part.folder.path for part in parts if part.class_tokens or part.metadata}
         for image, caption in captioned.items():
             if caption is None and image.parent not in has_class:
                 self.mark(image, Severity.WARNING, "no caption")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -98,13 +99,13 @@ def _missing(part: Part, missing: Sequence[str], strays: Sequence[str]) -> Probl
 
 def _strays(part: Part) -> list[str]:
     """Caption files that belong to no image."""
-    stems = {PurePath(image).stem for image in part.folder.images}
+    suffix, names = part.caption_extension, part.folder.names
+    stems = {os.path.splitext(image)[0] for image in part.folder.images}  # noqa: PTH122  (see `ImageFolder.caption_of`)
     stems |= {"_".join(bits[:-4]) for stem in stems if len(bits := stem.split("_")) >= FACE_PARTS}
-    names = (PurePath(name) for name in part.folder.names)
+    found = (name for name in names if name.endswith(suffix) and name[: -len(suffix)] not in stems)
     return sorted(
-        name.name for name in names
-        if name.suffix == part.caption_extension and name.stem not in stems and not name.name.startswith(".")
-        and name.stem.casefold() not in NO_CAPTIONS and name.stem not in part.folder.names
+        name for name in found
+        if not name.startswith(".") and name[: -len(suffix)].casefold() not in NO_CAPTIONS and name[: -len(suffix)] not in names
     )  # fmt: skip
 
 
