@@ -306,6 +306,35 @@ def test_extends_may_name_a_file_beside(paths):
     assert load_preset(paths, path).options["seed"].value == 5
 
 
+def test_a_preset_can_leave_out_what_it_extends(paths):
+    write(
+        paths.user_presets, f"{HEAD}[options]\nseed = 5\nnetwork_dim = 8\nlr_warmup_steps = 3\n", "base.toml"
+    )
+    middle = f"{HEAD}extends = 'base'\nwithout = ['seed', 'network_dim']\n[options]\nnetwork_dim = 4\n"
+    write(paths.user_presets, middle, "middle.toml")
+    write(paths.user_presets, f"{HEAD}extends = 'middle'\nwithout = ['lr_warmup_steps']\n", "child.toml")
+    options = load_preset(paths, "child").options
+    assert {name: setting.value for name, setting in options.items()} == {"network_dim": 4}
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("'seed'", "without needs a list of option names"),
+        ("[1]", "without needs a list of option names"),
+        ("['sed']", "without: sed is not an option of the trainer"),
+    ],
+)
+def test_what_is_left_out_must_be_options(paths, value, what):
+    line, found, _ = only_problem(paths, f"{HEAD}extends = 'style-8gb'\nwithout = {value}\n")
+    assert (line, found) == (4, what)
+
+
+def test_a_windows_path_stays_what_it_is_on_every_system(paths):
+    path = write(paths.home / "files", f"{HEAD}[options]\nvae = 'D:\\models\\vae.safetensors'\n")
+    assert load_preset(paths, path).options["vae"].value == "D:\\models\\vae.safetensors"
+
+
 def test_sha256_changes_with_any_file_of_the_chain(paths):
     parent = write(paths.user_presets, f"{HEAD}[options]\nseed = 1\n", "parent.toml")
     write(paths.user_presets, f"{HEAD}extends = 'parent'\n", "child.toml")

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 MANY_STEPS = 2000
 SMALL_MIB = 9 * 1024
+UNREAD = object()
 CACHED_TEXTS = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
 
 
 def advise(outcome: Outcome, earlier: Sequence[Outcome], machine: Machine | None) -> None:
     """Add the advice that fits to an outcome; `earlier` are the trainings before it in the same script."""
-    values = {name: given.value for name, given in outcome.options.items()}
+    # What is there but could not be read must not be called missing.
+    values: dict[str, Any] = {item.name: UNREAD for item in outcome.unread if item.name}
+    values |= {name: given.value for name, given in outcome.options.items()}
     outcome.advice += [text for holds, text in _findings(values, machine) if holds]
     _advise_on_phases(outcome, earlier)
 

@@ -117,7 +117,7 @@ class CommandEvaluator(ExpressionEvaluator):
                 ]
             )
         if plain in OF_THE_RUN:
-            return [Unknown(f"{plain}: {OF_THE_RUN[plain]}", node.line, f"({plain} ...)")]
+            return [Unknown(f"{OF_THE_RUN[plain]} ({plain})", node.line, f"({plain} ...)")]
         return self._program(node, name)
 
     def _other_script(self, node: tree.Command, name: Any) -> list[Any]:
