@@ -336,7 +336,7 @@ def watch(event, args):
 sys.addaudithook(watch)
 PIECES = ["(", ")", "{", "}", "$", "`", "\n", '"', "'", "@(", "@{", "|", ";", "--%", "[int]", "$env:X", "..", "-f", ",", "<#", "#", "&", "iex ",
           "$(", "@'\n", "\u201c", "\x00", "\ud800".encode("utf-16", "surrogatepass").decode("utf-16", "replace"), "Remove-Item -Recurse C:\\ ", "= "]  # fmt: skip
-TEXTS = [path.read_bytes().decode("utf-8") for path in sorted(CORPUS.glob("*.ps1"))]
+TEXTS = [decode(path.read_bytes())[0] for path in sorted(CORPUS.glob("*.ps1"))]
 
 
 @given(st.integers(0, 2**32))

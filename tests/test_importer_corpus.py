@@ -8,6 +8,7 @@ import pytest
 from launcher.errors import InputError
 from launcher.importer.importing import make, understand, write
 from launcher.importer.report import report
+from launcher.importer.source import read_source
 from launcher.machine import Fact, Gpu, Machine
 from launcher.paths import Paths
 from launcher.plan import Request, resolve
@@ -93,7 +94,7 @@ def test_no_secret_is_in_anything_that_is_shown_or_written(paths, path):
     made = make(paths, found)
     shown = json.dumps(report(found, made), default=str) + "".join(one.text for one in made)
     for secret in trainings_of(path)[0].get("never", []):
-        assert secret in path.read_text(encoding="utf-8")
+        assert secret in read_source(path).text
         assert secret not in shown
 
 

@@ -60,7 +60,7 @@ class ExpressionParser(Scanner):
         with self.nested():
             found = self._level(0, commas=commas)
             self.blanks()
-            if self.peek() == "?" and self.peek(2) not in {"?.", "?["}:
+            if self.peek() == "?" and self.peek(2) not in {"?.", "?[", "??"}:
                 return self._ternary(found, commas=commas)
             return found
 
