@@ -509,3 +509,14 @@ def test_text_of_a_picture_that_was_made_by_a_program(tmp_path):
     info = PngImagePlugin.PngInfo()
     info.add_text("workflow", "{" + "x" * 500_000 + "}", zip=True)
     assert looked(saved(tmp_path / "x.png", pnginfo=info)).fault == ""
+
+
+def test_files_that_lie_far_apart_are_found_as_well(tmp_path, decoded):
+    paths = [saved(tmp_path / f"{n:04}.png", drawn(n, (8, 8))) for n in range(300)]
+    memory = tmp_path / "store"
+    look_all(paths, memory)
+    decoded.clear()
+    few = [paths[299], paths[0], tmp_path / "0000a.png", paths[150]]
+    looks = look_all(few, memory)
+    assert [look.fault for look in looks] == ["", "", pictures.UNREADABLE, ""]
+    assert decoded == ["0000a.png"]

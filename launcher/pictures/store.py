@@ -17,7 +17,7 @@ from launcher.pictures.record import UNREADABLE, UNREADABLE_NAME, Look
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     Fingerprint = tuple[int, int, int]  # size in bytes, time of change in ns, inode (0: none)
@@ -40,6 +40,7 @@ COLUMNS = (
 )  # fmt: skip
 ALL = ("path", "size", "changed", "inode", "seen", *COLUMNS)
 LIKENESS_BYTES = 16
+STRETCH = 2  # rows that are read for each one that is asked for, before the rest is searched one by one
 
 
 class Store:
@@ -63,17 +64,15 @@ class Store:
         if self._connection is None:
             return {}
         wanted = {str(path): (path, print_) for path, print_ in files if print_}
-        marks = ",".join("?" * len(wanted))
-        query = f"SELECT {','.join(ALL)} FROM looks WHERE path IN ({marks})"  # noqa: S608  (names of ours and marks)
         try:
-            rows = self._connection.execute(query, list(wanted)).fetchall()
+            rows = _rows(self._connection, wanted)
         except (sqlite3.Error, UnicodeError) as error:
             self._fail(error)
             return {}
         found, stale = {}, []
         for row in rows:
-            path, print_ = wanted[row[0]]
-            if row[1:4] == print_:
+            path, print_ = wanted.get(row[0], (None, None))
+            if path and row[1:4] == print_:
                 found[path] = _look(path, row)
                 if row[4] < self._day - TOUCH_DAYS:
                     stale.append(row[0])
@@ -185,6 +184,23 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _rows(connection: sqlite3.Connection, names: Collection[str]) -> list[tuple[Any, ...]]:
+    """The rows of these names, and maybe some of others.
+
+    Names of one folder lie side by side in the table: reading that stretch takes a third of the time of as many searches.
+    """
+    if not names:
+        return []
+    most = STRETCH * len(names)
+    select = f"SELECT {','.join(ALL)} FROM looks WHERE path "  # noqa: S608  (names of ours)
+    rows = connection.execute(f"{select} BETWEEN ? AND ? LIMIT ?", (min(names), max(names), most)).fetchall()
+    if len(rows) < most:
+        return rows
+    rest = list(set(names) - {row[0] for row in rows})
+    marks = ",".join("?" * len(rest))
+    return rows + connection.execute(f"{select} IN ({marks})", rest).fetchall()
 
 
 def _row(look: Look, print_: Fingerprint, day: int) -> tuple[Any, ...]:
