@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MANY_STEPS = 2000
 SMALL_MIB = 9 * 1024
 UNREAD = object()
+# What is missed when it is not there; a file that cannot tell of it is not blamed.
+EXPECTED = ("max_train_steps", "mixed_precision", "seed", "caption_extension", "no_half_vae", "gradient_checkpointing", "cache_text_encoder_outputs")  # fmt: skip
 CACHED_TEXTS = ("cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk")
 
 
@@ -22,6 +24,8 @@ def advise(outcome: Outcome, earlier: Sequence[Outcome], machine: Machine | None
     """Add the advice that fits to an outcome; `earlier` are the trainings before it in the same script."""
     # What is there but could not be read must not be called missing.
     values: dict[str, Any] = {item.name: UNREAD for item in outcome.unread if item.name}
+    if outcome.launch.says is not None:
+        values |= {name: UNREAD for name in EXPECTED if name not in outcome.launch.says}
     values |= {name: given.value for name, given in outcome.options.items()}
     outcome.advice += [text for holds, text in _findings(values, machine) if holds]
     _advise_on_phases(outcome, earlier)
@@ -48,7 +52,7 @@ def _findings(values: Mapping[str, Any], machine: Machine | None) -> Iterator[tu
     )
     yield (
         steps is None and value("max_train_epochs") is None,
-        "The script says no length: sd-scripts trains 1600 steps.",
+        "No length is set: sd-scripts trains 1600 steps.",
     )
     yield (
         precision == "fp16" and has_bf16,
@@ -64,11 +68,11 @@ def _findings(values: Mapping[str, Any], machine: Machine | None) -> Iterator[tu
     )
     yield (
         value("seed") is None,
-        "The script sets no seed, so each of its runs was another one; the launcher takes 42.",
+        "No seed is set, so each of its runs was another one; the launcher takes 42.",
     )
     yield (
         value("caption_extension") is None,
-        "The script sets no caption_extension: sd-scripts would look for .caption files; the launcher takes what it finds beside the images.",
+        "No caption_extension is set: sd-scripts would look for .caption files; the launcher takes what it finds beside the images.",
     )
     yield (
         not value("no_half_vae") and precision == "fp16",

@@ -105,7 +105,7 @@ def make(
     made = []
     names = file_names(paths, found, output, set() if taken is None else taken)
     for outcome, path in zip(found.outcomes, names, strict=True):
-        difference = nearest(paths, outcome.options, table)
+        difference = nearest(paths, outcome.options, table, outcome.launch.says)
         if difference is None:
             raise LauncherError("there is no shipped preset to extend", fix="restore the folder presets/")
         name = path.stem if path.parent == paths.user_presets else str(path)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from launcher.importer.outcome import Change, Drop
+    from launcher.importer.words import Given, Unread
+
 PYTHONS = re.compile(r"(python|pypy|pythonw)[\d.]*(\.exe)?|py(\.exe)?", re.IGNORECASE)
 ACCELERATE = re.compile(r"accelerate(-launch)?(\.exe|\.cmd|\.bat)?", re.IGNORECASE)
 ACCELERATE_MODULES = frozenset(
@@ -36,7 +39,7 @@ class Word:
 
     `line` is where it stands, `origin` where its value was set (a variable's line; the same line when there is none).
     `unknown` says why its value is not known; `text` then shows it as it is written, with the variable's name in it.
-    `file` names the file of these lines where it is not the script itself.
+    `file` names the file of these lines where it is not the script itself; `place` the key of a file without lines.
     """
 
     text: str
@@ -44,6 +47,7 @@ class Word:
     origin: int = 0
     unknown: str = ""
     file: str = ""
+    place: str = ""
 
     @property
     def source_line(self) -> int:
@@ -59,6 +63,15 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """A folder with images that a settings file names, with the repeats that it says for it."""
+
+    path: Word
+    repeats: int
+    is_reg: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Launch:
     """One training as a script would start it.
 
@@ -70,6 +83,10 @@ class Launch:
         folder: the working folder as the script set it; None: wherever it was started.
         line: where the command stands.
         condition: what has to hold for it to run, when that could not be decided; empty: it runs.
+        folders: folders with images that are no words of the trainer (each has repeats of its own).
+        says: the options that this kind of file can tell of: the preset's own values stand for all others. None: all
+            options; one that is not passed has the trainer's default.
+        changed, dropped, unread, secrets: what the reader of the file did with its settings before they became words.
     """
 
     program: tuple[Word, ...]
@@ -79,6 +96,12 @@ class Launch:
     folder: str | None = None
     line: int
     condition: str = ""
+    folders: tuple[Folder, ...] = ()
+    says: frozenset[str] | None = None
+    changed: tuple[Change, ...] = ()
+    dropped: tuple[Drop, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    secrets: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

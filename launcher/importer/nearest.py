@@ -37,10 +37,15 @@ class Difference:
         return len(self.options) + len(self.off) + WITHOUT_COST * len(self.without)
 
 
-def nearest(paths: Paths, options: Mapping[str, Given], table: Mapping[str, Option]) -> Difference | None:
+def nearest(
+    paths: Paths,
+    options: Mapping[str, Given],
+    table: Mapping[str, Option],
+    says: frozenset[str] | None = None,
+) -> Difference | None:
     """The nearest shipped preset that trains SDXL and has no repeats or switches of its own; None: none can be read."""
     shipped = _shipped(Paths(root=paths.shipped, home=paths.shipped, shipped=paths.shipped))
-    candidates = [difference_from(preset, options, table) for preset in shipped]
+    candidates = [difference_from(preset, options, table, says) for preset in shipped]
     return min(candidates, key=lambda difference: difference.cost, default=None)
 
 
@@ -58,8 +63,16 @@ def _is_plain(preset: Preset) -> bool:
     return preset.trainer == AUTOMATIC_TRAINER and not preset.dataset and not preset.switches
 
 
-def difference_from(preset: Preset, options: Mapping[str, Given], table: Mapping[str, Option]) -> Difference:
-    """What is not the same in a preset and in a script. An option that a script does not pass has upstream's default."""
+def difference_from(
+    preset: Preset,
+    options: Mapping[str, Given],
+    table: Mapping[str, Option],
+    says: frozenset[str] | None = None,
+) -> Difference:
+    """What is not the same in a preset and in a script. An option that a script does not pass has upstream's default.
+
+    `says` names the options that this kind of file can tell of (None: all); of others the preset's value stays.
+    """
     inherited = {name: setting.value for name, setting in preset.options.items()}
     differing = {
         name: given
@@ -69,7 +82,9 @@ def difference_from(preset: Preset, options: Mapping[str, Given], table: Mapping
     extra = [
         name
         for name in inherited
-        if name not in options and not is_same(inherited[name], table[name].default)
+        if name not in options
+        and (says is None or name in says)
+        and not is_same(inherited[name], table[name].default)
     ]
     off = tuple(name for name in extra if table[name].type == "flag")
     return Difference(

@@ -55,6 +55,9 @@ class Outcome:
     model: Given | None = None
     data: Given | None = None
     reg: Given | None = None
+    more: list[Given] = field(
+        default_factory=list
+    )  # further folders; their names are train_data_dir or reg_data_dir
     name: Given | None = None
     gpus: Given | None = None
     changed: list[Change] = field(default_factory=list)

@@ -12,8 +12,11 @@ from launcher.preset.tables import PATH_OPTIONS
 if TYPE_CHECKING:
     from launcher.importer.launch import Launch
     from launcher.importer.outcome import Outcome
+    from launcher.importer.words import Given
 
 NETWORK = re.compile(r"[\\/]{2}")
+FOLDERS = frozenset({"train_data_dir", "reg_data_dir"})
+REPEATS = re.compile(r"=\d{1,4}\Z")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")  # `stabilityai/stable-diffusion-xl-base-1.0`
 
 
@@ -46,11 +49,18 @@ def _is_hub_name(text: str, folder: Path) -> bool:
 
 def look_for(outcome: Outcome, folder: Path) -> None:
     """List the paths that are not on this computer. Network paths are not looked for: asking would tell a server who asks."""
-    found = [item for item in (outcome.model, outcome.data, outcome.reg) if item is not None]
+    found = [item for item in (outcome.model, outcome.data, outcome.reg, *outcome.more) if item is not None]
     found += [outcome.options[name] for name in sorted(PATH_OPTIONS & outcome.options.keys())]
     for given in found:
         for value in given.value if isinstance(given.value, list) else [given.value]:
-            _look(outcome, given.name, str(value), given.line, folder)
+            text = str(value) if isinstance(given.value, list) else without_repeats(given)
+            _look(outcome, given.name, text, given.line, folder)
+
+
+def without_repeats(given: Given) -> str:
+    """`DIR` of a folder that is named as `DIR=10`; any other value as it is."""
+    text = str(given.value)
+    return REPEATS.sub("", text) if given.name in FOLDERS else text
 
 
 def _look(outcome: Outcome, name: str, text: str, line: int, folder: Path) -> None:

@@ -20,7 +20,7 @@ from launcher.preset.tables import PATH_OPTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from launcher.importer.launch import Launch, Word
+    from launcher.importer.launch import Folder, Launch, Word
     from launcher.importer.source import Source
     from launcher.trainers import Option
 
@@ -63,7 +63,10 @@ def translate(
             )
         else:
             outcome.unread.append(unread)
-    outcome.secrets += parsed.secrets
+    outcome.secrets += [*launch.secrets, *parsed.secrets]
+    outcome.changed += launch.changed
+    outcome.dropped += launch.dropped
+    outcome.unread += launch.unread
     outcome.dropped += [
         Drop(
             name=given.name,
@@ -75,6 +78,8 @@ def translate(
     ]
     for name, item in parsed.options.items():
         _take(outcome, name, item, table, source)
+    for folder in launch.folders:
+        _take_folder(outcome, folder, source)
     read_accelerate(outcome)
     read_environment(outcome)
     _check(outcome)
@@ -140,6 +145,19 @@ def _becomes(outcome: Outcome, given: Given, source: Source) -> None:
         )
         value = make_name(value)
     setattr(outcome, word, replace(given, value=value))
+
+
+def _take_folder(outcome: Outcome, folder: Folder, source: Source) -> None:
+    """A folder with its repeats, as `--data DIR=10` has them."""
+    word, name = ("reg", "reg_data_dir") if folder.is_reg else ("data", "train_data_dir")
+    place = at_work(folder.path.text, outcome.launch, source.path.parent)
+    line = folder.path.source_line
+    where = f"{folder.path.file or source.label}:{folder.path.place or line}"
+    given = Given(name=name, value=f"{place}={folder.repeats}", line=line, where=where)
+    if getattr(outcome, word) is None:
+        setattr(outcome, word, given)
+    else:
+        outcome.more.append(given)
 
 
 def _keep(outcome: Outcome, given: Given, table: Mapping[str, Option], source: Source) -> None:

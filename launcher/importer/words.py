@@ -153,7 +153,7 @@ class _Parser:
             self.parsed.unread.append(Unread(text=shown, why=str(error), line=line, name=option.name))
             return
         given = Given(
-            name=option.name, value=found, line=line, where=f"{word.file or self.label}:{line}",
+            name=option.name, value=found, line=line, where=f"{word.file or self.label}:{word.place or line}",
             written=written if written != option.name else "",
         )  # fmt: skip
         earlier = self.parsed.options.pop(option.name, None)

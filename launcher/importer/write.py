@@ -45,6 +45,8 @@ def train_words(outcome: Outcome, preset: str) -> list[str]:
     ):  # fmt: skip
         if given is not None:
             words += [flag, str(given.value)]
+    for given in outcome.more:
+        words += ["--reg" if given.name == "reg_data_dir" else "--data", str(given.value)]
     return words
 
 
@@ -70,9 +72,10 @@ def preset_text(found: Import, outcome: Outcome, difference: Difference, name: s
     """The whole TOML file."""
     label = found.source.label
     title = _plain(str(outcome.name.value) if outcome.name else found.source.path.stem)
+    line = f", line {outcome.launch.line}" if outcome.launch.line else ""
     head = [
-        f"# Imported from {_plain(label)}, line {outcome.launch.line} ({found.format}, {found.source.encoding}).",
-        "# The number behind each value is its line in that script. The same training by the launcher:",
+        f"# Imported from {_plain(label)}{line} ({found.format}, {found.source.encoding}).",
+        f"# Behind each value is its {'line' if line else 'place'} in that file. The same training by the launcher:",
         f"#   {_plain(typed(train_words(outcome, name)))}",
         "",
         "[preset]",
@@ -84,12 +87,12 @@ def preset_text(found: Import, outcome: Outcome, difference: Difference, name: s
         head.append('captions = ""  # what the other preset says of captions is not about these images')
     if difference.without:
         names = ", ".join(toml_value(item) for item in sorted(difference.without))
-        head.append(f"without = [{names}]  # the script does not pass them")
+        head.append(f"without = [{names}]  # they are not set there")
     lines = [
         _line(item, given.value, _source(label, given.line, given.where))
         for item, given in difference.options.items()
     ]
-    lines += [_line(item, False, "the script does not pass it") for item in difference.off]
+    lines += [_line(item, False, "it is not set there") for item in difference.off]
     return "\n".join([*head, "", "[options]", *lines]) + "\n"
 
 

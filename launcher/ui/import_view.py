@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group
 from rich.text import Text
 
+from launcher.importer.places import without_repeats
 from launcher.importer.secrets import hide
 from launcher.importer.translate import show
 from launcher.importer.write import typed
@@ -72,20 +73,22 @@ def _run(outcome: Outcome) -> RenderableType:
         {"style": "faint", "no_wrap": True},
         gap=2,
     )
-    missing = {item.line: item for item in outcome.missing}
+    missing = {item.path: item for item in outcome.missing}
+    more = [("regularisation" if item.name == "reg_data_dir" else "images", item) for item in outcome.more]
     for title, given in (
         ("base model", outcome.model),
         ("images", outcome.data),
         ("regularisation", outcome.reg),
+        *more,
         ("name", outcome.name),
         ("cards", outcome.gpus),
     ):
         if given is not None:
             value = Text(clean(given.value))
-            lost = missing.get(given.line)
-            if lost is not None and lost.path == str(given.value)[:300]:
+            lost = missing.get(without_repeats(given)[:300])
+            if lost is not None:
                 value.append(f"   {clean(lost.note) or 'not on this computer'}", "warn")
-            table.add_row(title, value, f"line {given.line}")
+            table.add_row(title, value, _where(given))
     return table
 
 
@@ -111,7 +114,7 @@ def _settings(outcome: Outcome, glyphs: Glyphs) -> RenderableType:
 
 
 def _where(given: Any) -> str:
-    return f"line {given.line}"
+    return f"line {given.line}" if given.line else ""
 
 
 Row = tuple[Text, Text, str]  # sign, words, where
@@ -168,11 +171,11 @@ def _rows(rows: list[Row]) -> RenderableType:
 
 
 def remarks(found: Import, glyphs: Glyphs) -> RenderableType | None:
-    """What is to be said of the script as a whole."""
+    """What is to be said of the file as a whole."""
     rows = [_row(glyphs.cross, "bad", hide(note.text), line=note.line) for note in found.unreadable]
     rows += [_row(glyphs.alert, "warn", hide(note.text), line=note.line) for note in found.notes]
     rows += [_row(glyphs.dot, "muted", f"not imported: {hide(other)}") for other in found.others]
-    return Group(inset(Text("About the script", style="strong")), inset(_rows(rows))) if rows else None
+    return Group(inset(Text("About the file", style="strong")), inset(_rows(rows))) if rows else None
 
 
 def show_written(made: Sequence[Made], queue: Path | None) -> None:
