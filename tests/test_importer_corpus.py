@@ -1,6 +1,8 @@
 """Our own corpus of scripts (tests/import/ps1), each with the options that it passes; and the way back: preset → plan."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from launcher.importer.source import read_source
 from launcher.machine import Fact, Gpu, Machine
 from launcher.paths import Paths
 from launcher.plan import Request, resolve
+from launcher.preset.owned import INSTEAD
 from launcher.trainers import load_options
 
 ROOT = Path(__file__).resolve().parent
@@ -149,3 +152,36 @@ def test_what_is_no_sdxl_lora_run_is_called_by_its_name(paths, path):
 def test_the_corpus_is_whole():
     assert len(GOOD) >= 20
     assert len(REFUSED) >= 8
+
+
+def test_sd_scripts_own_parser_sees_the_same_options(paths):
+    """The words of every script, given to the real parser. Needs LAUNCHER_REAL_ENVS, a folder like vendor/."""
+    place = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not place:
+        pytest.skip("no training environment: set LAUNCHER_REAL_ENVS")
+    generation = Path(place) / "sd-scripts" / "1"
+    outcomes = [outcome for path in GOOD for outcome in understand(paths, path).outcomes]
+    lines = [[word.text for word in outcome.launch.words] for outcome in outcomes]
+    python = generation / "venv" / "bin" / "python"
+    command = [python, CORPUS.parent / "real_parser.py", generation / "code"]
+    done = subprocess.run(
+        command, input=json.dumps(lines), capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    answers = json.loads(done.stdout.strip().splitlines()[-1])
+    table = load_options(paths)
+    compared = 0
+    for outcome, answer in zip(outcomes, answers, strict=True):
+        is_plain = not (outcome.unread or outcome.secrets or outcome.changed)
+        if answer is None:
+            assert not is_plain, outcome.launch.words  # what the parser refuses is said
+        if answer is None or not is_plain:
+            continue
+        ours = {
+            name: item.value
+            for name, item in outcome.options.items()
+            if not same(item.value, table[name].default)
+        }
+        theirs = {name: value for name, value in answer.items() if name not in INSTEAD}
+        assert ours == theirs
+        compared += 1
+    assert compared >= 20
