@@ -245,10 +245,11 @@ def command_lines(draw):
         name = draw(st.sampled_from(NAMES))
         name = name[: draw(st.integers(min_value=max(2, len(name) - 4), max_value=len(name)))]
         values = draw(st.lists(st.sampled_from(VALUES), max_size=2))
+        dashes = draw(st.sampled_from(["--", "--", "--", "--", "-", "---"]))
         if draw(st.booleans()) and values:
-            words.append(f"--{name}={values[0]}")
+            words.append(f"{dashes}{name}={values[0]}")
         else:
-            words += [f"--{name}", *values]
+            words += [f"{dashes}{name}", *values]
     return words
 
 

@@ -91,8 +91,9 @@ class _Parser:
             if not self._is_option(word):
                 self._leave(word, word.unknown or "no option takes this word")
                 continue
-            written, equals, value = word.text.lstrip("-").partition("=")
-            option, why = self._option(written)
+            written, equals, value = word.text.removeprefix("-").removeprefix("-").partition("=")
+            is_long = word.text.startswith("--")
+            option, why = self._option(written) if is_long else (None, "is no option: they begin with --")
             if option is None:
                 self._unknown_option(word, written, why, has_value=bool(equals))
             else:
