@@ -10,7 +10,7 @@ from launcher.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from launcher.errors import LauncherError
     from launcher.importer.importing import Made
@@ -30,7 +30,7 @@ class Attempt:
 
 def import_files(paths: Paths, options: argparse.Namespace) -> int:
     """Read scripts, show what they mean, write presets."""
-    files = find_files(options.files or [_ask_for_file(options)])
+    files = find_files(paths, options.files or [_ask_for_file(options)])
     output = Path(options.output) if options.output else None
     if output is not None and len(files) > 1 and not output.is_dir():
         raise UsageError(
@@ -38,7 +38,8 @@ def import_files(paths: Paths, options: argparse.Namespace) -> int:
             fix="give -o a folder that exists, or one script",
         )
     is_batch = len(files) > 1
-    attempts = [attempt(paths, path, options, output, raises=not is_batch) for path in files]
+    attempts = [attempt(paths, path, options, output, beside=files, raises=not is_batch) for path in files]
+    attempts = _without_parts(attempts)
     written, problems = _write(paths, attempts, options, is_batch=is_batch)
     if options.json:
         _json(attempts, written)
@@ -57,26 +58,45 @@ def _ask_for_file(options: argparse.Namespace) -> str:
     return str(prompts.ask_path("Training script, or a folder with some", flag="FILE", kind="any"))
 
 
-def find_files(words: list[str]) -> list[Path]:
-    """The files that the command line names; of a folder all scripts in it."""
+def find_files(paths: Paths, words: list[str]) -> list[Path]:
+    """The files that the command line names; of a folder all scripts and settings in it."""
     from launcher.importer.formats import files_in
+    from launcher.trainers import load_options
 
     found: list[Path] = []
     for word in words:
         path = Path(word.strip('"')).expanduser()
-        found += files_in(path) if path.is_dir() else [path]
+        found += files_in(path, load_options(paths)) if path.is_dir() else [path]
     return list(dict.fromkeys(found))
 
 
+def _without_parts(attempts: list[Attempt]) -> list[Attempt]:
+    """A dataset file that was given for another file's settings is no training of its own."""
+    taken = {
+        str(outcome.data.value)
+        for item in attempts
+        if item.found is not None
+        for outcome in item.found.outcomes
+        if outcome.data is not None and str(outcome.data.value) != str(item.path.absolute())
+    }
+    return [item for item in attempts if str(item.path.absolute()) not in taken]
+
+
 def attempt(
-    paths: Paths, path: Path, options: argparse.Namespace, output: Path | None, *, raises: bool
+    paths: Paths,
+    path: Path,
+    options: argparse.Namespace,
+    output: Path | None,
+    *,
+    beside: Sequence[Path] = (),
+    raises: bool,
 ) -> Attempt:
     """One file; nothing is written. A file among many that cannot be imported is told of, not raised."""
     from launcher.commands.common import machine_of
     from launcher.importer.importing import make, understand
 
     try:
-        found = understand(paths, path, machine_of(paths), follow=_asker(options))
+        found = understand(paths, path, machine_of(paths), follow=_asker(options), beside=beside)
         return Attempt(path=path, found=found, made=tuple(make(paths, found, output)))
     except InputError as error:
         if raises:

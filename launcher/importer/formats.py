@@ -1,17 +1,19 @@
-"""Which reader knows which file: one line for each format."""
+"""Which reader knows which file: scripts by their ending, one line for each; settings of other tools by their content."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from launcher.errors import InputError
+from launcher.importer.tools import SUFFIXES, may_be_settings, read_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from launcher.importer.launch import Reading
     from launcher.importer.source import Source
+    from launcher.trainers import Option
 
 
 def _powershell(source: Source) -> Reading:
@@ -20,41 +22,62 @@ def _powershell(source: Source) -> Reading:
     return read_powershell(source)
 
 
-READERS: dict[str, Callable[[Source], Reading]] = {".ps1": _powershell}
+def _batch(source: Source) -> Reading:
+    from launcher.importer.batch import read_batch
+
+    return read_batch(source)
+
+
+def _shell(source: Source) -> Reading:
+    from launcher.importer.shell import read_shell
+
+    return read_shell(source)
+
+
+READERS: dict[str, Callable[[Source], Reading]] = {
+    ".ps1": _powershell, ".bat": _batch, ".cmd": _batch, ".sh": _shell, ".bash": _shell,
+}  # fmt: skip
 MOST_FILES = 500
 
 
-def read(source: Source) -> Reading:
-    """A file by the reader for its ending.
+def read(source: Source, table: Mapping[str, Option]) -> Reading:
+    """A file by its content where that is a tool's, else by the reader for its ending.
 
     Raises:
         InputError: no reader knows it.
     """
+    reading = read_tool(source, table)
+    if reading is not None:
+        return reading
     reader = READERS.get(source.path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"{source.label} is of a kind that cannot be imported yet",
-            fix=f"name a file that ends in {', '.join(sorted(READERS))}", where=str(source.path),
+            f"{source.label} is of a kind that cannot be imported",
+            why=f"it is no script ({', '.join(sorted(READERS))}), no trained LoRA, and no settings of a tool that is known here",
+            fix="check that this is the file you meant", where=str(source.path),
         )  # fmt: skip
     return reader(source)
 
 
-def files_in(folder: Path) -> list[Path]:
-    """Files of a folder that may be scripts, by name; the folders in it are not entered.
+def files_in(folder: Path, table: Mapping[str, Option]) -> list[Path]:
+    """Files of a folder that may be scripts, by name, or settings, by content; the folders in it are not entered.
 
     Raises:
         InputError: it cannot be read, or holds none.
     """
     try:
-        found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS and path.is_file())
+        named = sorted(path for path in folder.iterdir() if path.suffix.lower() in {*READERS, *SUFFIXES} and path.is_file())  # fmt: skip
     except OSError as error:
         raise InputError(
             f"{folder.name} cannot be read: {error.strerror or error}", where=str(folder)
         ) from error
+    found = [
+        path for path in named[:MOST_FILES] if path.suffix.lower() in READERS or may_be_settings(path, table)
+    ]
     if not found:
         raise InputError(
-            f"there is no script in {folder.name}",
-            fix=f"scripts end in {', '.join(sorted(READERS))}",
+            f"there is no script and no settings file in {folder.name}",
+            fix=f"scripts end in {', '.join(sorted(READERS))}, settings in {', '.join(SUFFIXES)}",
             where=str(folder),
         )
-    return found[:MOST_FILES]
+    return found

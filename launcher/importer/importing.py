@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from launcher.errors import InputError, LauncherError
@@ -13,14 +13,14 @@ from launcher.importer.formats import read
 from launcher.importer.launch import Note
 from launcher.importer.nearest import nearest
 from launcher.importer.outcome import Import
-from launcher.importer.source import read_source
+from launcher.importer.tools import load
 from launcher.importer.translate import translate
 from launcher.importer.write import file_names, preset_text, queue_text, train_words, write_new
 from launcher.preset import load_preset
 from launcher.trainers import load_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from launcher.errors import Problem
@@ -48,6 +48,7 @@ def understand(
     machine: Machine | None = None,
     *,
     follow: Callable[[str], bool] = lambda _: False,
+    beside: Sequence[Path] = (),
 ) -> Import:
     """Read one file.
 
@@ -56,14 +57,15 @@ def understand(
         path: the file.
         machine: this computer, for the advice; None: none that depends on it.
         follow: asked once for each TOML file of settings that the script names; true reads it.
+        beside: the other files that were named with it: settings of sd-scripts may lack only the images.
 
     Raises:
         InputError: it cannot be read, or is no LoRA training for SDXL (says what it is).
     """
-    source = read_source(path)
-    reading = read(source)
-    launches = trainings(source, reading)
+    source = replace(load(path), beside=tuple(beside))
     table = load_options(paths)
+    reading = read(source, table)
+    launches = trainings(source, reading)
     notes = list(reading.notes)
     outcomes = []
     for launch in launches:

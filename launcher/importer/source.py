@@ -29,12 +29,16 @@ HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A decoded file: `text` has plain line ends; `encoding` says in words what it was saved as."""
+    """A decoded file: `text` has plain line ends; `encoding` says in words what it was saved as.
+
+    `beside` are the other files that were named together with it.
+    """
 
     path: Path
     text: str
     encoding: str
     sha256: str
+    beside: tuple[Path, ...] = ()
 
     @property
     def label(self) -> str:
