@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 FORMAT = "kohya_ss settings"
 FEWEST_MARKS = 5
+USUAL_TOKENS = 75
 COMPUTED = "as the program computes it"
 NAMED = "another name there"
 
@@ -103,6 +104,8 @@ class _Reader:
         if key in WITHOUT_EFFECT:
             if self._is_set(key):
                 self.out.drop(key, value, WITHOUT_EFFECT[key], line)
+        elif key == "max_token_length" and number(value) == USUAL_TOKENS:
+            self.out.drop(key, value, "what sd-scripts takes anyway", line)
         elif key in ACCELERATE:
             self._accelerate(key, value, line)
         elif key in SPECIAL or key in OF_THE_NETWORK or key in OF_THE_PROGRAM:
