@@ -13,7 +13,7 @@ The map, lowest layer first. A module imports only from layers below its own (`t
    them `forecast`, what a run will need of card, memory, disk and time
 6. `preflight` reasons not to start, `history` all run folders, `tagger` captions by a WD14 tagger, `guard` what goes wrong while a training runs,
    `importer` training scripts of others, read and never run
-7. `run` starting and supervising, `report` the HTML page; above them `resume`, going on from the newest good state, and
+7. `run` starting and supervising, `report` the HTML page, `exporter` a plan as a script for sd-scripts alone; above them `resume`, going on from the newest good state, and
    `ending`, what to say and to offer when a run has ended
 8. `ui` the only place that knows rich and questionary
 9. `commands`, `cli`

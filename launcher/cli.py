@@ -180,6 +180,20 @@ def _add_presets(commands: Subparsers) -> None:
     _add_yes(read)
     for parser in (presets, show, validate, read):
         _add_json(parser)
+    _add_export(commands)
+
+
+def _add_export(commands: Subparsers) -> None:
+    parser = _add(commands, "export", "exporting:export", "write a run or a preset as a plain script that trains the same without the launcher")  # fmt: skip
+    parser.add_argument("what", metavar="RUN|PRESET", nargs="?", help="a run, a preset, or a TOML file (default: asks)")  # fmt: skip
+    parser.add_argument("--to", choices=("ps1", "bat", "sh", "accelerate"), help="PowerShell, batch file, bash, or one line for any of them (default: ps1 on Windows, else sh)")  # fmt: skip
+    parser.add_argument("-o", "--output", metavar="FILE", help="where the script goes: a file, or a folder (default: the current folder)")  # fmt: skip
+    _add_data_words(parser)
+    parser.add_argument("--model", metavar="FILE", help="base model of a preset; without one the script has a line to fill in")  # fmt: skip
+    parser.add_argument("--name", help="name of the LoRA")
+    parser.add_argument("--gpus", metavar="N,N", help="graphics cards to train on, such as 0,1")
+    _add_yes(parser)
+    _add_json(parser)
 
 
 def _add_environments(commands: Subparsers) -> None:

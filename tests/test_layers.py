@@ -19,7 +19,7 @@ LAYERS = [
     {"plan", "failures"},
     {"forecast"},
     {"preflight", "history", "tagger", "guard", "importer"},
-    {"run", "report"},
+    {"run", "report", "exporter"},
     {"resume"},
     {"ending"},
     {"ui"},

@@ -101,6 +101,7 @@ def words_of(action: MenuAction) -> list[str]:
         "check-up": ["doctor"],
         "tag": ["tag"],
         "import": ["import"],
+        "export": ["export"],
     }
     return words[action.kind]
 

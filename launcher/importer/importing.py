@@ -13,6 +13,7 @@ from launcher.importer.formats import read
 from launcher.importer.launch import Note
 from launcher.importer.nearest import nearest
 from launcher.importer.outcome import Import
+from launcher.importer.remarks import read_remarks
 from launcher.importer.tools import load
 from launcher.importer.translate import translate
 from launcher.importer.write import file_names, preset_text, queue_text, train_words, write_new
@@ -70,7 +71,9 @@ def understand(
     outcomes = []
     for launch in launches:
         words = _config(launch, path.parent, follow, notes)
-        outcomes.append(translate(launch, source, table, words))
+        outcome = translate(launch, source, table, words)
+        read_remarks(outcome, source)
+        outcomes.append(outcome)
     for number, outcome in enumerate(outcomes):
         advise(outcome, outcomes[:number], machine)
     others = [f"line {launch.line}: {kind}" for launch in reading.launches if (kind := kind_of(launch))]

@@ -47,7 +47,8 @@ class Outcome:
     """One training of a file.
 
     `options` are those of the preset; `model`, `data`, `reg` and `name` are words of `train`; `dataset` are keys of
-    the preset's [dataset]. `kept` are options that stay as they were.
+    the preset's [dataset]. `switches` (of the launcher) and `trainer` are said by scripts that the launcher exported.
+    `kept` are options that stay as they were.
     """
 
     launch: Launch
@@ -60,6 +61,8 @@ class Outcome:
     )  # further folders; their names are train_data_dir or reg_data_dir
     name: Given | None = None
     gpus: Given | None = None
+    switches: dict[str, Given] = field(default_factory=dict)
+    trainer: Given | None = None
     changed: list[Change] = field(default_factory=list)
     dropped: list[Drop] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)

@@ -44,6 +44,7 @@ def training(outcome: Outcome) -> dict[str, Any]:
         "script": launch.script.text,
         "condition": launch.condition,
         "options": {name: given.value for name, given in outcome.options.items()},
+        "switches": {name: given.value for name, given in outcome.switches.items()},
         "kept": [{"option": item.name, "value": item.value, "where": item.where} for item in outcome.kept],
         "changed": [
             {"option": item.name, "before": hide(item.before), "after": hide(item.after), "why": item.why, "line": item.line}
@@ -58,7 +59,7 @@ def training(outcome: Outcome) -> dict[str, Any]:
             {"option": item.name, "path": item.path, "line": item.line, "note": item.note} for item in outcome.missing
         ],
         "advice": list(outcome.advice),
-        **{key: _word(getattr(outcome, key)) for key in ("model", "data", "reg", "name", "gpus")},
+        **{key: _word(getattr(outcome, key)) for key in ("model", "data", "reg", "name", "gpus", "trainer")},
     }  # fmt: skip
 
 

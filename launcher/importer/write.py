@@ -83,6 +83,9 @@ def preset_text(found: Import, outcome: Outcome, difference: Difference, name: s
         f"purpose = {toml_value(_plain(f'What {label} trained; imported.'))}",
         f"extends = {toml_value(difference.preset.name)}",
     ]
+    if outcome.trainer is not None:
+        given = outcome.trainer
+        head.append(_line(given.name, given.value, _source(label, given.line, given.where)))
     if difference.preset.captions:
         head.append('captions = ""  # what the other preset says of captions is not about these images')
     if difference.without:
@@ -93,7 +96,12 @@ def preset_text(found: Import, outcome: Outcome, difference: Difference, name: s
         for item, given in difference.options.items()
     ]
     lines += [_line(item, False, "it is not set there") for item in difference.off]
-    return "\n".join([*head, "", "[options]", *lines]) + "\n"
+    switches = [
+        _line(item, given.value, _source(label, given.line, given.where))
+        for item, given in outcome.switches.items()
+    ]
+    own = ["", "[launcher]", *switches] if switches else []
+    return "\n".join([*head, "", "[options]", *lines, *own]) + "\n"
 
 
 def _source(label: str, line: int, where: str) -> str:

@@ -98,7 +98,9 @@ def _settings(outcome: Outcome, glyphs: Glyphs) -> RenderableType:
         {"no_wrap": True}, {"overflow": "fold", "ratio": 1}, {"no_wrap": True, "style": "faint"}, gap=2
     )
     changed = {item.name for item in outcome.changed}
-    groups = grouped(outcome.options)
+    groups = grouped(
+        {**outcome.options, **{f"launcher.{name}": given for name, given in outcome.switches.items()}}
+    )
     for number, (title, settings) in enumerate(groups):
         if number:
             table.add_row("", "", "")

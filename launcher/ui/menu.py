@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Kind = Literal[
         "install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit",
-        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "check", "model", "tag", "import",
+        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "check", "model", "tag", "import", "export",
     ]  # fmt: skip
 
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
@@ -194,6 +194,9 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
         found.append(Choice(value=MenuAction(kind="tag"), title="Write captions with a tagger"))
     found.append(Choice(value=MenuAction(kind="import"), title="Import a training script", hint=".ps1"))
     if not view.is_first_time:
+        found.append(
+            Choice(value=MenuAction(kind="export"), title="Write a training as a script", hint="to share")
+        )
         found.append(Choice(value=MenuAction(kind="history"), title="History"))
     if view.has_environments:
         found.append(Choice(value=MenuAction(kind="environments"), title="Training environments"))
