@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from launcher.importer.source import Source
 
 UNSET = ("", None)
+# What cannot stand beside these: a file that says the one tells of the other too (train_util.verify_training_args, v0.10.1).
+NOT_WITH_CACHED_TEXTS = frozenset({"shuffle_caption", "caption_dropout_rate", "caption_tag_dropout_rate", "token_warmup_step", "caption_dropout_every_n_epochs", "text_encoder_lr"})  # fmt: skip
+NOT_WITH_CACHED_LATENTS = frozenset({"color_aug", "random_crop"})
 LONGEST = 100
 
 
@@ -66,6 +69,16 @@ class Gathered:
     def withhold(self, name: str, line: int = 0) -> None:
         """A secret: its name and line only."""
         self.secrets.append(Given(name=name[:LONGEST], value=None, line=line))
+
+    def implied(self) -> set[str]:
+        """Options that must have been off, because of those that were given."""
+        given = {word.text.lstrip("-").partition("=")[0] for word in self.words if word.text.startswith("--")}
+        found = {"max_train_epochs"} if "max_train_steps" in given else set()
+        if given & NOT_WITH_CACHED_TEXTS:
+            found |= {"cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk"}
+        if given & NOT_WITH_CACHED_LATENTS:
+            found |= {"cache_latents", "cache_latents_to_disk"}
+        return found
 
     def note(self, text: str, line: int = 0) -> None:
         """Something to say about the file."""

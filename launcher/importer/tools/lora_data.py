@@ -64,5 +64,5 @@ def name_images(out: Gathered, meta: Mapping[str, str], dirs: Any, reg_dirs: Any
 def _folder(name: str, item: Any) -> str:
     table = item if isinstance(item, dict) else {}
     repeats, count = number(table.get("n_repeats")), number(table.get("img_count"))
-    shown = f"{name[:60]}, {int(repeats)} repeats" if repeats else name[:60]
+    shown = f"{name[:60]}, {int(repeats)} repeat{'' if repeats == 1 else 's'}" if repeats else name[:60]
     return f"{shown}, {int(count)} images" if count else shown

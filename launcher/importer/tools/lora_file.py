@@ -29,7 +29,9 @@ FORMAT = "settings in a LoRA file"
 MOST_TEXT = 4 * 1024 * 1024  # of one value that is JSON: tags of a large collection have some hundred KB
 OPTIMIZER = re.compile(r"([\w.]+)(?:\((.*)\))?", re.DOTALL)
 COMMA = re.compile(r",(?![^(\[]*[)\]])(?=\s*[A-Za-z_]\w*=)")
+ALWAYS = frozenset({"max_train_steps", "network_alpha", "train_batch_size", "learning_rate"})
 SDXL = frozenset({"SDXL", ""})
+MOSTLY = 0.99
 
 
 def is_safetensors(head: bytes, size: int) -> bool:
@@ -61,7 +63,7 @@ def read_lora(source: Source, table: Mapping[str, Option]) -> Reading:
     _check_kind(source, header)
     reader = _Reader(source, header, table)
     reader.read()
-    return reader.out.reading(FORMAT, line=0, says=frozenset(reader.says))
+    return reader.out.reading(FORMAT, line=0, says=frozenset(reader.says | reader.out.implied()))
 
 
 def _check_kind(source: Source, header: Header) -> None:
@@ -106,8 +108,12 @@ class _Reader:
         self._remarks()
 
     def _give(self, name: str, value: Any, key: str) -> None:
+        """A setting; what is the trainer's default was most likely not passed, and need not be said."""
         self.says.add(name)
-        self.out.give(name, value, place=f"{key}")
+        default = self.table[name].default
+        is_default = value == default or (number(value) is not None and number(value) == number(default))
+        if name in ALWAYS or not is_default:
+            self.out.give(name, value, place=key)
 
     def _take(self, key: str, name: str) -> None:
         """A value as sd-scripts wrote it: `str()` of what the option was."""
@@ -197,7 +203,11 @@ class _Reader:
             self._give("network_train_text_encoder_only", True, "its weights")
         elif has_text:
             self.says |= {"network_train_unet_only", "network_train_text_encoder_only"}
-        kinds = [kind for kind, share in precisions(self.header).items() if share > 0.99]
+        if has_text:  # what is trained cannot be computed once before
+            self.says |= {"cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk"}
+        kinds = [kind for kind, share in precisions(self.header).items() if share > MOSTLY]
+        if kinds:
+            self.says.add("save_precision")
         if kinds and kinds[0] in PRECISIONS:
             self._give("save_precision", PRECISIONS[kinds[0]], "its weights")
 
@@ -218,7 +228,7 @@ class _Reader:
                 "It was saved with --no_metadata: only its network is known, all else is the shipped preset's."
             )
         else:
-            out.note(f"A LoRA file does not hold these: {', '.join(NEVER_SAID)}. The shipped preset's stand for them.")  # fmt: skip
+            out.note(f"A LoRA file does not say {NEVER_SAID}: the shipped preset's values stand for them.")
 
 
 def _whole(text: str) -> str:

@@ -37,8 +37,6 @@ OPTIMIZERS = {
     "schedulefree.radam_schedulefree.RAdamScheduleFree": "RAdamScheduleFree",
 }  # fmt: skip
 # Not in any LoRA file, and worth a word: these come from the shipped preset.
-NEVER_SAID = (
-    "caption_extension", "cache_text_encoder_outputs", "network_train_unet_only (told by the weights)", "xformers or sdpa", "no_half_vae",
-    "save_precision (told by the weights)", "how often it was saved", "lr_scheduler's own settings", "full_bf16", "masked_loss", "the workers",
-)  # fmt: skip
-PRECISIONS = {"F16": "fp16", "BF16": "bf16", "F32": "float"}
+NEVER_SAID = "caption_extension, cached texts, attention, no_half_vae, saving and workers"
+# The weights of a LoRA that was saved without save_precision are F32.
+PRECISIONS = {"F16": "fp16", "BF16": "bf16"}

@@ -130,7 +130,7 @@ def read_dataset_toml(source: Source, tree: Tree, table: Mapping[str, Option]) -
     out.note(
         "`--data` takes the file as it is, with the repeats and settings of each folder; it wins over the preset."
     )
-    return out.reading(DATASET, says=frozenset({*said_there, "dataset_config"}))
+    return out.reading(DATASET, says=frozenset({*said_there, *out.implied(), "dataset_config"}))
 
 
 def _common(tables: Mapping[str, Any]) -> Iterator[tuple[str, Any, tuple[str | int, ...]]]:
