@@ -1,4 +1,4 @@
-"""Our own corpus of scripts (tests/import/ps1), each with the options that it passes; and the way back: preset → plan."""
+"""Our own corpus of scripts (tests/import/ps1, bat and sh), each with the options that it passes; and the way back: preset → plan."""
 
 import json
 import os
@@ -18,8 +18,7 @@ from launcher.preset.owned import INSTEAD
 from launcher.trainers import load_options
 
 ROOT = Path(__file__).resolve().parent
-CORPUS = ROOT / "import" / "ps1"
-SCRIPTS = sorted(CORPUS.glob("*.ps1"))
+SCRIPTS = sorted(path for kind in ("ps1", "bat", "sh") for path in (ROOT / "import" / kind).glob("*.*") if path.suffix != ".json")  # fmt: skip
 IMAGES = ROOT.parent / "launcher" / "demo" / "images"
 CARD = Machine(
     os="Windows 10", cores=8, ram_mib=32_000, free_ram_mib=20_000, gpu_note="",
@@ -56,9 +55,9 @@ def paths(paths, tmp_path):
     return Paths(root=tmp_path / "root", home=paths.home, shipped=paths.shipped)
 
 
-def filled(value):
-    """`<folder>` in an expectation is the folder of the corpus."""
-    return value.replace("<folder>", str(CORPUS)) if isinstance(value, str) else value
+def filled(value, path):
+    """`<folder>` in an expectation is the folder of the script."""
+    return value.replace("<folder>", str(path.parent)) if isinstance(value, str) else value
 
 
 @LORAS
@@ -68,11 +67,11 @@ def test_every_script_means_what_its_file_says(paths, path):
     assert len(found.outcomes) == len(wanted)
     for outcome, want in zip(found.outcomes, wanted, strict=True):
         options = {name: given.value for name, given in outcome.options.items()}
-        assert options == {name: filled(value) for name, value in want["options"].items()}
+        assert options == {name: filled(value, path) for name, value in want["options"].items()}
         for word in ("model", "data", "name", "gpus"):
             given = getattr(outcome, word)
             assert (given is None) == (word not in want), word
-            assert given is None or str(given.value).endswith(filled(want[word])), word
+            assert given is None or str(given.value).endswith(filled(want[word], path)), word
         for name, line in want.get("lines", {}).items():
             assert outcome.options[name].line == line, name
         assert [item.name for item in outcome.unread] == want.get("unread", [])
@@ -133,7 +132,8 @@ def test_the_plan_of_the_preset_passes_what_the_script_passed(paths, path):
         assert passed == wanted
         # Every line of the preset names the line of the script that it comes from.
         for name, given in one.difference.options.items():
-            assert f"# {given.where}" in next(
+            where = given.where.replace("line ", f"{path.name}:")  # the environment's: no file is named in it
+            assert f"# {where}" in next(
                 line for line in one.text.splitlines() if line.startswith(f"{name} =")
             )
 
@@ -150,8 +150,9 @@ def test_what_is_no_sdxl_lora_run_is_called_by_its_name(paths, path):
 
 
 def test_the_corpus_is_whole():
-    assert len(GOOD) >= 20
-    assert len(REFUSED) >= 8
+    assert len(GOOD) >= 46
+    assert len(REFUSED) >= 12
+    assert {path.suffix for path in GOOD} == {".ps1", ".bat", ".cmd", ".sh"}
 
 
 def test_sd_scripts_own_parser_sees_the_same_options(paths):
@@ -163,7 +164,7 @@ def test_sd_scripts_own_parser_sees_the_same_options(paths):
     outcomes = [outcome for path in GOOD for outcome in understand(paths, path).outcomes]
     lines = [[word.text for word in outcome.launch.words] for outcome in outcomes]
     python = generation / "venv" / "bin" / "python"
-    command = [python, CORPUS.parent / "real_parser.py", generation / "code"]
+    command = [python, ROOT / "import" / "real_parser.py", generation / "code"]
     done = subprocess.run(
         command, input=json.dumps(lines), capture_output=True, text=True, encoding="utf-8", check=True
     )

@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from launcher.importer.scripts.marks import origin, plain
+from launcher.importer.scripts.marks import in_words, plain
 
 if TYPE_CHECKING:
     from launcher.importer.scripts.state import Slot, State
@@ -18,7 +18,9 @@ PERCENT = re.compile(
 )
 BANG = re.compile(r"!(?P<name>[^!:\n]+)(?::(?P<change>~[^!\n]*|[^!=\n]+=[^!\n]*))?!|!")
 SLICE = re.compile(r"~\s*(-?\d+)?\s*(?:,\s*(-?\d+)?)?\s*")
-READS = re.compile(r"[%!]([A-Za-z_][\w.-]*)(?=[%!:])")
+READS = re.compile(r"[%!]([^\W\d][\w.-]*)(?=[%!:])")
+REMARK = re.compile(r"[\s@]*(rem\b|::)", re.IGNORECASE)
+ASKS = re.compile(r"[\s@)]*(else\s+)?(if|echo)\b", re.IGNORECASE)
 # Variables that Windows always sets: what they hold is this computer's affair.
 ALWAYS_SET = frozenset({
     "userprofile", "homepath", "homedrive", "appdata", "localappdata", "temp", "tmp", "path", "computername", "username",
@@ -42,10 +44,13 @@ class Expander:
         self.state = state
         self.arguments: list[str] | None = None
         self.is_delayed = False
-        self.missing: set[str] = set()
+        self.asks = False  # in a condition: what is not set is asked for, not missed
 
     def percents(self, text: str, line: int) -> str:
         """A line of the script with all its percent signs replaced."""
+        if REMARK.match(text):
+            return text
+        self.asks = ASKS.match(text) is not None
 
         def put(found: re.Match[str]) -> str:
             if found[0] == "%%":
@@ -69,7 +74,7 @@ class Expander:
         """A variable's marked text; of one that is set nowhere nothing, or why it cannot be known."""
         slot = self.slot(name)
         if slot is not None and isinstance(slot.value, str):
-            return origin(slot.line) + slot.value if slot.value else ""
+            return in_words(slot.value, slot.line)
         key, shown = name.lower(), f"{sign}{name}{sign}"
         why = MOMENT.get(key) or ("is set by Windows" if key in ALWAYS_SET else "")
         if key == "cd":
@@ -78,7 +83,8 @@ class Expander:
             why = f"may come from the file that line {self.state.other_files} calls"
         if why:
             return self.state.marks.unknown(f"{shown} {why}", line, shown)
-        self.state.note(line, f"{shown} is set nowhere in the script: it counts as empty")
+        if not self.asks:
+            self.state.note(line, f"{shown} is set nowhere in the script: it counts as empty")
         return ""
 
     def slot(self, name: str) -> Slot | None:
@@ -88,11 +94,11 @@ class Expander:
         text = self.value(name, line, sign)
         if not change or not text:
             return text
-        place = text[0] if self.slot(name) is not None else ""
+        slot = self.slot(name)
         unknown = self.state.marks.first(text)
         if unknown is not None:
             return self.state.marks.unknown(unknown.reason, unknown.line, f"{sign}{name}:{change}{sign}")
-        return place + changed(plain(text), change)
+        return in_words(changed(plain(text), change), slot.line if slot is not None else 0)
 
     def _argument(self, found: re.Match[str], line: int) -> str:
         mods = (found["mods"] or "")[1:].lower()

@@ -43,6 +43,11 @@ def origin(line: int) -> str:
     return chr(ORIGIN + min(line, MOST_LINES))
 
 
+def in_words(text: str, line: int) -> str:
+    """A variable's value whose words were all set on this line."""
+    return re.sub(r"(?<!\S)(?=\S)", origin(line), text) if line else text
+
+
 def on_line(line: int) -> str:
     """What follows stands on this line."""
     return chr(LINE + min(line, MOST_LINES))
@@ -80,8 +85,8 @@ class Marks:
         """A text as a person reads it: unknown values as the script writes them."""
         return UNKNOWNS.sub(lambda found: self.unknowns[ord(found[0]) - UNKNOWN].shown, plain(text))
 
-    def words(self, texts: list[str], line: int) -> list[Word]:
-        """Marked texts as words; what is nothing but a place is no word."""
+    def words(self, texts: list[str], line: int, *, keeps_empty: bool = False) -> list[Word]:
+        """Marked texts as words; what is nothing but a place is no word, unless empty words are real ones."""
         found: list[Word] = []
         for text in texts:
             source, here = 0, line
@@ -93,7 +98,7 @@ class Marks:
                 line = number - LINE
                 if not plain(text[: mark.start()]):  # behind the first sign it is the next word's
                     here = line
-            if not plain(text) and PLACES.search(text):
+            if not keeps_empty and not plain(text) and PLACES.search(text):
                 continue
             unknown = self.first(text)
             why = f"{unknown.reason} (line {unknown.line})" if unknown else ""

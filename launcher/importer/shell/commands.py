@@ -60,7 +60,7 @@ def run_words(run: Evaluator, words: list[str], line: int, extra: dict[str, str]
 
 
 def _as_words(run: Evaluator, words: list[str], line: int) -> list[Word]:
-    found = run.state.marks.words(words, line)
+    found = run.state.marks.words(words, line, keeps_empty=True)
     return [replace(found[0], text=found[0].text.strip()), *found[1:]] if found else []
 
 

@@ -22,7 +22,7 @@ from launcher.importer.shell.statements import (
     name_of,
     statements,
 )
-from launcher.importer.shell.syntax import field, line_of, parse, text_of
+from launcher.importer.shell.syntax import broken, field, line_of, parse, text_of
 from launcher.importer.shell.ways import WayEvaluator
 from launcher.importer.shell.words import WordEvaluator
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from launcher.importer.launch import Launch
 
 MAX_CALLS = 10
-BROKEN = "ERROR"
 
 
 class Evaluator(WayEvaluator):
@@ -51,6 +50,8 @@ class Evaluator(WayEvaluator):
         self.why = ""  # why the last outcome is not known
 
     def run_script(self, root: Node) -> None:
+        for node in broken(root):
+            self.state.leave(line_of(node), f"`{hide(text_of(node))[:60]}` cannot be read")
         with suppress(Left):
             self.run_all(statements(root.children))
 
@@ -81,14 +82,11 @@ class Evaluator(WayEvaluator):
         words: list[str] = []
         before: Node | None = None
         for child in node.children:
-            if child.type in REDIRECTS or child.is_missing or child.type == "comment":
+            if child.type in REDIRECTS or child.is_missing or child.type in {"comment", "ERROR"}:
                 before = None
                 continue
             if child.type == "variable_assignment":
                 self._before_command(child, extra, words)
-                continue
-            if child.type == BROKEN:
-                self.state.leave(line_of(child), f"`{hide(text_of(child))[:60]}` cannot be read")
                 continue
             fields = [on_line(line_of(child)) + item for item in self.words.fields(child)]
             if fields and words and is_joined(before, child, self.source):
@@ -238,7 +236,6 @@ class Evaluator(WayEvaluator):
         return found
 
     def _error(self, node: Node) -> bool | None:
-        self.state.leave(line_of(node), f"`{hide(text_of(node))[:60]}` cannot be read")
         self.run_all(
             [
                 child

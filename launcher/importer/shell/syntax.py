@@ -19,6 +19,7 @@ PIECE = 8192
 # Where it is slowest: chains of pipes and arrays. A training script has a handful.
 COSTLY = re.compile(r"\||=\(")
 MOST_COSTLY = 1000
+MOST_BROKEN = 20
 
 
 def parse(text: str) -> Node:
@@ -75,3 +76,16 @@ def text_of(node: Node | None) -> str:
 
 def field(node: Node, name: str) -> Node | None:
     return node.child_by_field_name(name)
+
+
+def broken(root: Node) -> list[Node]:
+    """The first places that the grammar cannot read."""
+    found: list[Node] = []
+    waiting = [root]
+    while waiting and len(found) < MOST_BROKEN:
+        node = waiting.pop()
+        if node.type == "ERROR":
+            found.append(node)
+        elif node.has_error:
+            waiting += reversed(node.children)
+    return found

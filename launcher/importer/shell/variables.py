@@ -85,8 +85,7 @@ class VariableEvaluator:
         operator = OPERATOR.match(rest)
         if operator is None:
             return self._whole(name, index, line, is_quoted=is_quoted)
-        operand = self._operand(node, operator[0])
-        return self._changed(name, index, operator[0], operand, line, raw=raw, is_quoted=is_quoted)
+        return self._changed(node, name, index, operator[0], raw=raw, is_quoted=is_quoted)
 
     def _whole(self, name: str, index: str, line: int, *, is_quoted: bool) -> Value:
         value = self._item(name, index, line)
@@ -102,7 +101,8 @@ class VariableEvaluator:
         """A variable, or what its brackets name. Without brackets an array is its first item."""
         value = self.look(name, line)
         if not isinstance(value, tuple):
-            return value if index in {"", "@", "*", "0"} or value is None else ""
+            is_whole = index in {"", "@", "*", "0"} or value is None or self.marks.first(value) is not None
+            return value if is_whole else ""
         if index in {"@", "*"} or name in {"@", "*"}:
             return value
         number = plain(self.arithmetic(index, line)) if index else "0"
@@ -129,27 +129,32 @@ class VariableEvaluator:
             else str(len(plain(value or "")))
         )
 
-    def _operand(self, node: Node, operator: str) -> str:
+    def fields(self, node: Node) -> list[str]:
+        raise NotImplementedError
+
+    def _operands(self, node: Node, operator: str) -> list[Node]:
         """What stands behind the sign of `${x:-...}`."""
         children = node.children
-        number = next((n for n, child in enumerate(children) if child.type == operator), None)
-        if number is None:
-            return ""
+        number = next((n for n, child in enumerate(children) if child.type == operator), len(children))
+        return children[number + 1 : -1]
+
+    def _operand(self, nodes: list[Node]) -> str:
         found: list[str] = []
-        last = children[number].end_byte
-        for child in children[number + 1 : -1]:
-            found.append(" " if child.start_byte > last else "")
-            found.append(self.text(child))
-            last = child.end_byte
+        for number, child in enumerate(nodes):
+            is_apart = number > 0 and child.start_byte > nodes[number - 1].end_byte
+            found.append(f"{' ' if is_apart else ''}{self.text(child)}")
         return "".join(found)
 
-    def _changed(
-        self, name: str, index: str, sign: str, operand: str, line: int, *, raw: str, is_quoted: bool
-    ) -> Value:
+    def _changed(self, node: Node, name: str, index: str, sign: str, *, raw: str, is_quoted: bool) -> Value:
+        line = line_of(node)
         value = self._item(name, index, line)
+        operands = self._operands(node, sign)
         bare = sign.lstrip(":")
         if bare in {"-", "=", "+", "?"}:
-            return self._default(name, value, sign, operand, line, is_quoted=is_quoted)
+            is_apart = bare in {"-", "+"} and not is_quoted
+            instead = tuple(word for one in operands for word in self.fields(one)) if is_apart else self._operand(operands)  # fmt: skip
+            return self._default(name, value, sign, instead, line, is_quoted=is_quoted)
+        operand = self._operand(operands)
         if isinstance(value, tuple):
             if sign == ":" and index in {"@", "*"} and re.fullmatch(r"\d{1,4}", plain(operand)):
                 return value[int(plain(operand)) :]
@@ -160,7 +165,7 @@ class VariableEvaluator:
         return edited(plain(value or ""), sign, plain(operand)) if sign != "@" else (value or "")
 
     def _default(
-        self, name: str, value: Value | None, sign: str, operand: str, line: int, *, is_quoted: bool
+        self, name: str, value: Value | None, sign: str, operand: Value, line: int, *, is_quoted: bool
     ) -> Value:
         """`${x:-y}`. What the script never sets counts as not set: so it is when it is started without more words."""
         is_argument = name.isdigit() and self.arguments is None and name != "0"

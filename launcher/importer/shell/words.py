@@ -96,7 +96,9 @@ class WordEvaluator(VariableEvaluator):
             return [(self.arithmetic(re.sub(r"^\$?\(\(|\)\)$|^\$\[|\]$", "", raw.strip()), line_of(node)), is_quoted)]  # fmt: skip
         if kind == "process_substitution":
             return [(self.marks.unknown("it is what a program puts out", line_of(node), raw), True)]
-        return [(unescaped(raw), True)]
+        bare = raw.lstrip()
+        lead = raw[: len(raw) - len(bare)]  # in `${x:-f g}` the grammar has the blank in the second word
+        return [(lead, is_quoted), (unescaped(bare), True)] if lead else [(unescaped(raw), True)]
 
     def _string(self, node: Node) -> list[tuple[Value, bool]]:
         """A text in double quotes. Blanks between its parts are in no node: the source has them."""

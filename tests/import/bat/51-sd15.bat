@@ -1,0 +1,2 @@
+@echo off
+accelerate launch train_network.py --network_module=networks.lora
