@@ -1,5 +1,6 @@
 """Settings of other tools become presets: our own samples (tests/import/tools), what is refused, and hostile files."""
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -173,7 +174,7 @@ def spoil(tree, chance):
     while place:
         key = chance.choice(list(place) if isinstance(place, dict) else list(range(len(place))))
         if not (isinstance(place[key], (dict, list)) and place[key] and chance.random() < 0.7):
-            place[key] = chance.choice(JUNK)
+            place[key] = copy.deepcopy(chance.choice(JUNK))
             return
         place = place[key]
 

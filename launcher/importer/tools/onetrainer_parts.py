@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from launcher.importer.tools.gathering import Gathered
     from launcher.importer.tools.loading import Tree
 
+STORED = frozenset({"NONE", "FLOAT_8", "FLOAT_16", "BFLOAT_16", "FLOAT_32"})
 SEVERAL = "is another value for each text encoder"
 TEXTS = ("text_encoder", "text_encoder_2")
 
@@ -132,7 +133,7 @@ def _storage(out: Gathered, tree: Tree) -> None:
         kind = general if kind in (None, "NONE") else kind
         if kind == "FLOAT_8" and name == "unet":
             out.give("fp8_base", True, line, was="unet.weight_dtype = FLOAT_8", why="base weights in 8 bits")
-        elif kind not in {None, "NONE", "FLOAT_8", "FLOAT_16", "BFLOAT_16", "FLOAT_32"}:
+        elif kind is not None and str(kind) not in STORED:
             out.leave(f"{name}.weight_dtype", kind, "sd-scripts cannot store weights so", line)
     kind, line = _part(tree, "vae", "weight_dtype")
     if kind == "FLOAT_32":
