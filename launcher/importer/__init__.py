@@ -10,7 +10,8 @@ with the reason where the value is not known) to `launch.split_command`, which f
 returns goes into `Reading.launches`, what is no launch into `Reading.programs`. Everything behind that is the same
 for all formats.
 
-To add a format without a command line (JSON, TOML, the metadata of a LoRA): make the words that a command line would
-have (`config_file.words_of` does it for a mapping of sd-scripts names to values) and return a `Reading` with one `Launch`
-whose script is `classify.LORA`. What it cannot map goes into `Reading.unreadable`, with its line.
+To add settings of another tool (JSON, TOML): see `tools`. It gathers the words that a command line would have
+(`tools.gathering`) and returns a `Reading` with one `Launch` whose script is `classify.LORA`; what it changed, dropped or
+could not map goes into that launch's `changed`, `dropped` and `unread`, each with its line. A file that can tell of some
+options only (a dataset file, a LoRA) names them in `Launch.says`: the shipped preset's values stand for the others.
 """
