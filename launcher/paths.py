@@ -65,6 +65,11 @@ class Paths:
         return self.home / "user" / "cache" / "captions"
 
     @property
+    def dataset_store(self) -> Path:
+        """The last check of each dataset as a whole. Anybody may delete it."""
+        return self.home / "user" / "cache" / "datasets"
+
+    @property
     def contact_sheets(self) -> Path:
         """Pages that `check` writes where no other place is named."""
         return self.home / "user" / "checks"

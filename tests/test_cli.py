@@ -152,8 +152,8 @@ def test_the_suggested_name_is_one_that_can_be_used(folder):
 def test_answers_that_cannot_be_remembered_do_not_end_the_menu(paths):
     paths.home.mkdir(parents=True, exist_ok=True)
     (paths.home / "user").write_text("a file where a folder should be")
-    guide._remember(paths, preset="demo")
-    assert guide._last_answers(paths) == {}
+    guide.remember(paths, preset="demo")
+    assert guide.last_answers(paths) == {}
 
 
 @pytest.mark.parametrize("last_state", [None, "states/step00000002"])

@@ -54,9 +54,14 @@ def remember(file: Path, state: str, words: Words) -> None:
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, text)
-        others = sorted(file.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        for old in others[:-MOST_KEPT]:
-            old.unlink()
+        forget_oldest(file.parent)
+
+
+def forget_oldest(folder: Path) -> None:
+    """Keep the newest results of a folder; raises what the drive raises."""
+    others = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    for old in others[:-MOST_KEPT]:
+        old.unlink()
 
 
 def recall(file: Path, state: str) -> Words | None:
@@ -67,12 +72,12 @@ def recall(file: Path, state: str) -> Words | None:
         value = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(value, dict) or value.get("state") != state:
             return None
-        return _words(value["words"])
+        return words_from(value["words"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _words(value: dict[str, Any]) -> Words:
+def words_from(value: dict[str, Any]) -> Words:
     """Raises one of the errors above for what `remember` did not write."""
     _check_names(value, Words)
     _check_names(value["tags"], Tags)

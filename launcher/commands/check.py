@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from launcher.machine import Machine
     from launcher.paths import Paths
-    from launcher.plan import Plan
+    from launcher.plan import Request
     from launcher.preflight.dataset import DatasetReport
 
 FIRST = "style-8gb"  # where no card says which
@@ -29,8 +29,7 @@ def check(paths: Paths, options: argparse.Namespace) -> int:
     if is_model_file(options.folder):
         return check_model_file(paths, options)
     machine = common.machine_of(paths)
-    plan = plan_of(paths, options, machine)
-    report = look(paths, plan, machine, is_quiet=options.json)
+    report = look(paths, request_of(paths, options, machine), machine, is_quiet=options.json)
     code = exit_code_of(report.problems, force=options.force)
     page = None
     if options.html or options.open:
@@ -42,9 +41,9 @@ def check(paths: Paths, options: argparse.Namespace) -> int:
     return code
 
 
-def plan_of(paths: Paths, options: argparse.Namespace, machine: Machine) -> Plan:
+def request_of(paths: Paths, options: argparse.Namespace, machine: Machine) -> Request:
     """How the dataset would be trained: by the preset that is named, else by the one that fits this card."""
-    from launcher.plan import Request, resolve
+    from launcher.plan import Request
     from launcher.preset import load_settings
 
     data = (*options.folder, *(options.data or ()))
@@ -52,10 +51,9 @@ def plan_of(paths: Paths, options: argparse.Namespace, machine: Machine) -> Plan
         data = (str(_ask(options)),)
     preset = options.preset or proposed(paths, machine)
     trainer = options.trainer or trainer_of(paths, preset)
-    request = Request(
+    return Request(
         preset=preset, trainer=trainer, data=data or None, reg=tuple(options.reg), settings=tuple(options.settings)
     )  # fmt: skip
-    return resolve(paths, request, machine)
 
 
 def _ask(options: argparse.Namespace) -> Path:
@@ -71,6 +69,8 @@ def proposed(paths: Paths, machine: Machine) -> str:
     from launcher.plan import propose
     from launcher.preset import Preset, list_presets
 
+    if machine.gpu is None:
+        return FIRST
     proposal = propose([entry for entry in list_presets(paths) if isinstance(entry, Preset)], machine)
     return proposal.preset if proposal else FIRST
 
@@ -86,21 +86,21 @@ def trainer_of(paths: Paths, preset: str) -> str:
 
 def from_menu(paths: Paths) -> bool:
     """Ask for folder and preset, show what was found, and the pictures to who wants them. False: the person went back."""
-    from launcher.commands.guide import _last_answers, _remember, ask_for_preset
-    from launcher.plan import Request, resolve
+    from launcher.commands.guide import ask_for_preset, last_answers, remember
+    from launcher.plan import Request
     from launcher.ui import console, prompts
     from launcher.ui.dataset_view import dataset_view
 
-    last = _last_answers(paths)
+    last = last_answers(paths)
     machine = common.machine_of(paths)
     try:
         data = prompts.ask_path("Folder with your images", flag="DIR", kind="folder", default=last.get("data"))  # fmt: skip
         preset = ask_for_preset(paths, last.get("preset"), machine)
     except prompts.Back:
         return False
-    _remember(paths, data=str(data), preset=preset.name)
+    remember(paths, data=str(data), preset=preset.name)
     request = Request(preset=preset.name, trainer=trainer_of(paths, preset.name), data=data)
-    report = look(paths, resolve(paths, request, machine), machine)
+    report = look(paths, request, machine)
     console.show(dataset_view(report, console.signs()))
     try:
         if report.entries and prompts.confirm("Look at the pictures in the browser?", flag="--open"):
@@ -110,9 +110,9 @@ def from_menu(paths: Paths) -> bool:
     return True
 
 
-def look(paths: Paths, plan: Plan, machine: Machine, *, is_quiet: bool = False) -> DatasetReport:
-    """Examine a plan's dataset, with a bar where it takes long."""
-    from launcher.preflight.dataset import examine
+def look(paths: Paths, request: Request, machine: Machine, *, is_quiet: bool = False) -> DatasetReport:
+    """Examine the dataset of a request, with a bar where it takes long; what has not changed is remembered."""
+    from launcher.preflight.remembered import check_again
     from launcher.ui.counting import counting
 
     with (
@@ -120,7 +120,7 @@ def look(paths: Paths, plan: Plan, machine: Machine, *, is_quiet: bool = False) 
         counting(TITLES["images"], is_quiet=is_quiet) as looked,
     ):
         tells = {"captions": read, "images": looked}
-        return examine(paths, plan, machine, lambda what, done, total: tells[what](done, total))
+        return check_again(paths, request, machine, lambda what, done, total: tells[what](done, total))
 
 
 def write_page(
@@ -131,7 +131,7 @@ def write_page(
     from launcher.report.contact import write_sheet
     from launcher.ui.counting import counting
 
-    target = file or paths.contact_sheets / f"{make_name('check', report.plan.data.stem)}.html"
+    target = file or paths.contact_sheets / f"{make_name('check', report.data.stem)}.html"
     with counting("Drawing the contact sheet", is_quiet=is_quiet) as tell:
         return write_sheet(report, target, tell)
 
@@ -161,9 +161,9 @@ def as_json(report: DatasetReport) -> dict[str, object]:
 
     steps, tags = report.steps, report.words.tags
     return {
-        "data": str(report.plan.data),
-        "preset": report.plan.preset,
-        "trainer": report.plan.trainer,
+        "data": str(report.data),
+        "preset": report.preset,
+        "trainer": report.trainer,
         "problems": [problem.as_json for problem in report.problems],
         "images": report.images,
         "formats": dict(report.formats),

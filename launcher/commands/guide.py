@@ -26,7 +26,7 @@ def ask_for_plan(paths: Paths) -> Plan | None:
     from launcher.plan import Request, check_name, resolve
     from launcher.ui import prompts
 
-    last = _last_answers(paths)
+    last = last_answers(paths)
     machine = common.machine_of(paths)
     try:
         preset = ask_for_preset(paths, last.get("preset"), machine)
@@ -41,7 +41,7 @@ def ask_for_plan(paths: Paths) -> Plan | None:
         return None
     request = Request(preset=preset.name, model=model, data=data, name=name)
     plan = resolve(paths, request, machine)
-    _remember(paths, preset=preset.name, data=str(data))
+    remember(paths, preset=preset.name, data=str(data))
     try:
         return _fitting(paths, request, plan, machine)
     except prompts.Back:
@@ -112,11 +112,11 @@ def ask_for_model(paths: Paths, request: Request, machine: Machine) -> Path | No
     trainer, _ = choose_trainer(paths, request, own, load_preset(paths, request.preset), machine)
     if not trainer.needs_model or request.model is not None or "model" in own.defaults:
         return request.model
-    last = _last_answers(paths).get("model")
+    last = last_answers(paths).get("model")
     model = prompts.ask_path(
         "Base model, an SDXL checkpoint", flag="--model", kind="file", default=last, suffixes=MODELS
     )
-    _remember(paths, model=str(model))
+    remember(paths, model=str(model))
     return model
 
 
@@ -130,7 +130,7 @@ def _answers_file(paths: Paths) -> Path:
     return paths.home / "user" / "answers.json"
 
 
-def _last_answers(paths: Paths) -> dict[str, str]:
+def last_answers(paths: Paths) -> dict[str, str]:
     path = _answers_file(paths)
     if not path.is_file():
         return {}
@@ -145,8 +145,8 @@ def _last_answers(paths: Paths) -> dict[str, str]:
     )
 
 
-def _remember(paths: Paths, **answers: str) -> None:
+def remember(paths: Paths, **answers: str) -> None:
     path = _answers_file(paths)
     with suppress(OSError):  # only a convenience: a full or write-protected disk is preflight's to name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {**_last_answers(paths), **answers})
+        write_json(path, {**last_answers(paths), **answers})

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from launcher.pictures.record import Look
 
 BITS = 128
-# Bits of 128 that may differ. tests/benchmarks/bench_likeness.py, 400 drawings on plain ground: within 8 bits lie 99.5 %
-# of those saved again as JPEG, WebP or GIF or scaled, 98.5 % of those made a tenth brighter, and 2 of 79,800 pairs of others.
+# Bits of 128 that may differ. tests/benchmarks/bench_likeness.py, 400 drawings on plain ground: within 8 bits lie 98.8 %
+# and more of those saved again as JPEG, WebP or GIF or scaled (the worst: JPEG at a quarter of the size), 98.5 % of those made a tenth brighter, and 2 of 79,800 pairs of others.
 MOST_DISTANCE = 8
 MOST_STRETCH = 1.05  # how far the ratios of width to height may be apart: a copy that was scaled keeps it
 CROWD = 64  # more hashes with an equal part are parted again

@@ -18,6 +18,7 @@ from launcher.errors import InputError, Problem, Severity
 from launcher.plan.document_check import Checker
 from launcher.plan.document_schema import schema_of
 from launcher.plan.folders import ImageFolder, Survey, at_home, look
+from launcher.plan.listing import note
 from launcher.plan.places import Places, places_in_json, places_in_toml
 from launcher.preset.text import refuse_costly, said_of
 
@@ -73,6 +74,7 @@ def read_document_file(path: Path, trainer: str) -> Document:
     Raises:
         InputError: it is missing, too large, not UTF-8, not TOML or JSON, or not what the trainer takes.
     """
+    note(path)
     text = _decode(_read(path), path)
     is_json = path.suffix.lower() == ".json"
     tables = _parse_json(text, path) if is_json else _parse_toml(text, path)

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.plan.listing import note
+
 if TYPE_CHECKING:
     from launcher.plan.document import Document
 
@@ -179,6 +181,7 @@ def look(folder: Path) -> ImageFolder:
     repeats = int(match[1]) if match and int(match[1]) > 0 else None
     names: list[str] = []
     error = ""
+    note(folder)
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if _is_file(entry)]
@@ -225,6 +228,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def _inner_folders(root: Path) -> list[Path]:
+    note(root)
     try:
         with os.scandir(root) as entries:
             return sorted(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from launcher import captions
 from launcher.errors import Problem, Severity
 from launcher.pictures import Copies, look_at
+from launcher.pictures.record import UNREADABLE
 from launcher.plan import parts_of
 from launcher.plan.counting import buckets_of
 from launcher.plan.shapes import fit, values_of
 from launcher.preflight.captions import KINDS, check_words, kind_of
 from launcher.preflight.data import check_data
 from launcher.preflight.groups import Groups
-from launcher.preflight.images import MOST_THREADS, _copies, _wants, kinds_of
+from launcher.preflight.images import MOST_THREADS, copy_problems, kinds_of, wants_of
 from launcher.preflight.pairs import check_pairs
 from launcher.preflight.shapes import Cut, loses_much, shape_problems, tables_of
 from launcher.preflight.steps import count
@@ -57,7 +58,9 @@ class Entry:
 class DatasetReport:
     """Everything that the check found out. `entries`, `same` and `alike` hold no more than can be shown."""
 
-    plan: Plan
+    data: Path
+    preset: str
+    trainer: str
     problems: tuple[Problem, ...]
     images: int
     formats: tuple[tuple[str, int], ...]
@@ -67,6 +70,7 @@ class DatasetReport:
     entries: tuple[Entry, ...]
     same: tuple[tuple[Entry, ...], ...]  # groups with the same bytes
     alike: tuple[tuple[Entry, ...], ...]  # groups that show nearly the same
+    is_lasting: bool = True  # the same folders give the same again
 
 
 def examine(
@@ -82,7 +86,7 @@ def examine(
     """
     words = words_of(paths, plan, lambda done, total: tell("captions", done, total))
     shelf = Shelf()
-    parts, wants = parts_of(plan.dataset), _wants(plan)
+    parts, wants = parts_of(plan.dataset), wants_of(plan)
     captioned = dict(_captioned(parts, wants))
     shelf.mark_captions(plan, parts, words, captioned)
     looked = _Pictures()
@@ -114,11 +118,18 @@ def examine(
         )  # fmt: skip
 
     return DatasetReport(
-        plan=plan, problems=tuple(found), images=len(captioned), formats=tuple(looked.formats.most_common()),
+        data=plan.data, preset=plan.preset, trainer=plan.trainer, problems=tuple(found), images=len(captioned), formats=tuple(looked.formats.most_common()),
         words=words, tables=tables, steps=count(plan, tables),
         entries=tuple(entry(path) for path in shelf.chosen(list(captioned))),
         same=_groups(looked.copies.same_files(), entry), alike=_groups(looked.copies.alike(), entry),
+        is_lasting=_is_lasting(parts, words, looked),
     )  # fmt: skip
+
+
+def _is_lasting(parts: tuple[Part, ...], words: Words, looked: _Pictures) -> bool:
+    """Not with files that could not be read, and not where a metadata file names images from anywhere."""
+    are_plain = all(part.metadata is None and part.masks is None and not part.folder.error for part in parts)
+    return are_plain and not looked.unreadable and captions.UNREADABLE not in words.faults
 
 
 def _buckets(plan: Plan, parts: tuple[Part, ...]) -> dict[Path, Buckets]:
@@ -180,11 +191,13 @@ class _Pictures:
     groups: Groups = field(default_factory=Groups)
     copies: Copies = field(default_factory=_Copies)
     formats: Counter[str] = field(default_factory=Counter)
+    unreadable: int = 0
 
     def look(self, paths: Paths, wants: Mapping[Path, Want], machine: Machine, shelf: Shelf, tell: Callable[[int, int], None]) -> None:  # fmt: skip
         threads = max(1, min(MOST_THREADS, machine.cores))
         for look in look_at(list(wants), store=paths.picture_store, threads=threads, tell=tell):
             self.formats[look.format or "no image"] += 1
+            self.unreadable += look.fault == UNREADABLE
             if not look.fault:
                 self.sizes[look.path] = look.stored_size
             for kind, detail in kinds_of(look, wants[look.path]):
@@ -194,7 +207,7 @@ class _Pictures:
 
     def problems(self) -> Iterator[Problem]:
         yield from self.groups.problems("image")
-        yield from _copies(self.copies)
+        yield from copy_problems(self.copies)
 
 
 @dataclass(kw_only=True, slots=True)

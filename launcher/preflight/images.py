@@ -50,7 +50,7 @@ def told_to(tell: Tell) -> Iterator[None]:
 
 def check_images(paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
     """Decode every image, or remember what it was."""
-    wants = _wants(plan)
+    wants = wants_of(plan)
     groups, copies = Groups(), Copies()
     threads = max(1, min(MOST_THREADS, machine.cores))
     for look in look_at(list(wants), store=paths.picture_store, threads=threads, tell=_TELL.get()):
@@ -58,7 +58,7 @@ def check_images(paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem
             groups.add(kind, look.path, detail)
         copies.add(look)
     yield from groups.problems("image")
-    yield from _copies(copies)
+    yield from copy_problems(copies)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ def kinds_of(look: Look, want: Want) -> Iterator[tuple[Kind, str]]:
             yield kind, detail(look)
 
 
-def _copies(copies: Copies) -> Iterator[Problem]:
+def copy_problems(copies: Copies) -> Iterator[Problem]:
     """Images that count twice."""
     same, alike = copies.same_files(), copies.alike()
     if same:
@@ -125,7 +125,7 @@ def _named(groups: list[list[Path]]) -> str:
     return f"{', '.join(shown)}{more}, in {safe(str(groups[0][0].parent))}"
 
 
-def _wants(plan: Plan) -> dict[Path, Want]:
+def wants_of(plan: Plan) -> dict[Path, Want]:
     """Every image once."""
     options = {name: setting.value for name, setting in plan.options.items()}
     general = plan.dataset.get("general", {})

@@ -8,7 +8,7 @@ from launcher.errors import Problem, Severity
 from launcher.pictures import look_at
 from launcher.plan.document_schema import REHEARSAL
 from launcher.plan.shapes import make_tables
-from launcher.preflight.images import MOST_THREADS, _wants
+from launcher.preflight.images import MOST_THREADS, wants_of
 from launcher.preflight.steps import check_length, count
 from launcher.preflight.tagging import MOST_NAMED, names_of
 
@@ -30,7 +30,7 @@ MUCH = 0.25  # of an image's area: what was drawn at its edges is not trained
 def check_shapes(paths: Paths, plan: Plan, machine: Machine) -> Iterator[Problem]:
     """Buckets, crops and steps, from the sizes that the check of the images remembers."""
     threads = max(1, min(MOST_THREADS, machine.cores))
-    looks = look_at(list(_wants(plan)), store=paths.picture_store, threads=threads)
+    looks = look_at(list(wants_of(plan)), store=paths.picture_store, threads=threads)
     sizes = {look.path: look.stored_size for look in looks if not look.fault}
     cut = Cut()
     tables = tables_of(plan, sizes, cut.take)

@@ -96,7 +96,7 @@ def gather(report: DatasetReport, tell: Callable[[int, int], None] | None = None
     groups = [("the same file", cards(group[:MOST_COPIES])) for group in same]
     groups += [("nearly the same", cards(group[:MOST_COPIES])) for group in alike]
     return Sheet(
-        report=report, name=plain(report.plan.data.name or str(report.plan.data)), verdict=verdict, verdict_kind=kind,
+        report=report, name=plain(report.data.name or str(report.data)), verdict=verdict, verdict_kind=kind,
         problems=tuple((KINDS[problem.severity], problem) for problem in problems),
         cards=cards(report.entries), groups=tuple(groups), left_out=_left_out(report),
         groups_left_out=len(report.same) + len(report.alike) - len(groups), written=words.moment(time.time()),

@@ -47,9 +47,9 @@ def dataset_view(
 
 
 def _heading(report: DatasetReport, glyphs: Glyphs) -> RenderableType:
-    about = f" {glyphs.between} ".join(clean(part) for part in (report.plan.preset, report.plan.trainer))
+    about = f" {glyphs.between} ".join(clean(part) for part in (report.preset, report.trainer))
     return Text.assemble(
-        (clean(report.plan.data.name or report.plan.data), "title"),
+        (clean(report.data.name or report.data), "title"),
         "   ",
         (f"as {about} would train it", "muted"),
     )
