@@ -167,11 +167,9 @@ def _add_presets(commands: Subparsers) -> None:
         commands,
         "import",
         "importing:import_files",
-        "turn training scripts of others (.ps1) into presets; nothing in them is run",
+        "turn training scripts (.ps1, .bat, .sh), settings of other tools and trained LoRAs into presets; nothing is run",
     )
-    read.add_argument(
-        "files", metavar="FILE", nargs="*", help="a script, or a folder with scripts (default: asks)"
-    )
+    read.add_argument("files", metavar="FILE", nargs="*", help="a script (.ps1, .bat, .cmd, .sh), a tool's .json or .toml, a LoRA's .safetensors, or a folder with some (default: asks)")  # fmt: skip
     read.add_argument("-o", "--output", metavar="FILE", help="where the preset goes: a file, or a folder (default: your presets)")  # fmt: skip
     read.add_argument(
         "--follow", action="store_true", help="also read the TOML file of settings that a script names"

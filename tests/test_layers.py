@@ -40,6 +40,8 @@ ONLY_IN = {
     "numpy": {"trainers/rehearsal/", "shim/", "tagger/worker/"},
     "onnxruntime": {"tagger/worker/"},
     "cv2": {"tagger/worker/"},
+    "tree_sitter": {"importer/shell/"},
+    "tree_sitter_bash": {"importer/shell/"},
 }
 
 
@@ -131,5 +133,6 @@ def test_help_loads_no_heavy_module():
         "jinja2",
         "PIL",
         "subprocess",
+        "tree_sitter",
     }
     assert not loaded & heavy

@@ -192,7 +192,9 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
         found.append(Choice(value=MenuAction(kind="train"), title="Train a LoRA"))
         found.append(Choice(value=MenuAction(kind="check"), title="Check images, a model or a training"))
         found.append(Choice(value=MenuAction(kind="tag"), title="Write captions with a tagger"))
-    found.append(Choice(value=MenuAction(kind="import"), title="Import a training script", hint=".ps1"))
+    found.append(
+        Choice(value=MenuAction(kind="import"), title="Import a training script", hint=".ps1, .bat, .sh, ...")
+    )
     if not view.is_first_time:
         found.append(
             Choice(value=MenuAction(kind="export"), title="Write a training as a script", hint="to share")
