@@ -25,7 +25,7 @@ CARD = Machine(
     has_bf16=Fact(value=True, reason="compute capability 8.6"),
 )  # fmt: skip
 OWN = {"output_dir", "logging_dir", "tokenizer_cache_dir"}  # folders of the run, or of the installation
-SPOKEN = ["ps1"]
+SPOKEN = ["ps1", "bat", "sh"]
 EACH = pytest.mark.parametrize("language", SPOKEN)
 
 
@@ -111,10 +111,11 @@ def test_every_shipped_preset_comes_back(paths, tmp_path, preset, language):
     assert_same(plan, there_and_back(paths, plan, language, tmp_path))
 
 
+# The private planes 15 and 16 stay out: the readers of batch and shell mark places with them (importer/scripts/marks.py).
 TEXTS = st.text(
     alphabet=st.one_of(
         st.sampled_from("'`$%!^&|<>()[]{};,#~*?@=+-\\/ \u2018\u2019\u201c\u201d訓練é😀\u00a0\ufeff"),
-        st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters='"'),
+        st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters='"', max_codepoint=0xEFFFF),
     ),
     max_size=30,
 )  # fmt: skip
@@ -157,7 +158,7 @@ def option_sets(draw):
 
 
 @EACH
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 @given(values=option_sets(), names=st.tuples(ITEMS, ITEMS))
 def test_export_then_import_is_the_identity(paths, tmp_path_factory, language, values, names):
     """Over random options: the same plan, or a refusal that names the value; never a third thing."""
@@ -223,7 +224,7 @@ def run_in_bash(path, folder):
 
 
 @BASH
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])  # fmt: skip
 @given(values=option_sets(), names=st.tuples(ITEMS, ITEMS))
 def test_bash_gets_the_words_of_the_plan(paths, tmp_path_factory, values, names):
     """Run by a real bash: every word arrives as it is, and no file appears (nothing in them is run)."""

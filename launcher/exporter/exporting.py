@@ -148,7 +148,7 @@ def _data(plan: Plan, path: Path, *, has_data: bool) -> tuple[Said, list[tuple[P
     is_same = file.is_file() and file.read_bytes() == raw  # of the same training in another language
     if not is_same:
         _refuse_taken(file)
-    return Said(name="dataset_config", texts=(file.name,)), [] if is_same else [(file, raw)]
+    return Said(name="dataset_config", texts=(f"./{file.name}",)), [] if is_same else [(file, raw)]
 
 
 def _refuse_unfit(script: Script, language: Language) -> None:
