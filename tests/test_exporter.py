@@ -1,5 +1,6 @@
 """Export and import are each other's reverse: a plan as a script, read back, is the same plan; hostile texts stay texts."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from launcher.cli import execute
 from launcher.errors import InputError, LauncherError
 from launcher.exporter import LANGUAGES, export, write
 from launcher.importer import importing
@@ -326,3 +328,23 @@ def test_folders_that_say_their_repeats_need_no_dataset_file(paths, folder):
     )  # said elsewhere: a file is needed
     assert len(export(paths, other, "sh", out).files) == 2
     assert_same(other, there_and_back(paths, other, "ps1", out))
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_the_command_marks_what_is_to_be_filled_in(paths, folder, capsys):
+    script = folder / "share.ps1"
+    words = ["export", "style-8gb", "--to", "ps1", "-o", str(script), "--set", "launcher.offload_mib=1280"]
+    assert execute([*words, "--json"], paths) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["script"] == str(script)
+    assert [path for path in said["paths"] if path.startswith("CHANGE-ME")] == ["CHANGE-ME/base-model.safetensors", "CHANGE-ME/images"]  # fmt: skip
+    text = script.read_text(encoding="utf-8-sig")
+    assert "# launcher: offload_mib = 1280\n" in text
+    assert "CHANGE THIS before you start it" in text
+    assert "ae72efb92babe89ff8e70f057e42db68440e8d61" in text  # the pinned sd-scripts is named
+    with pytest.raises(InputError, match=r"share\.ps1 is there already"):
+        execute(words, paths)
+    with pytest.raises(LauncherError, match="there is no preset and no run"):
+        execute(["export", "nothing", "--yes"], paths)
