@@ -99,6 +99,19 @@ def test_images_two_folders_down_are_not_searched_for_but_named(paths, data, tmp
     problem = only(problems_in(paths, tmp_path / "parent"))
     assert "no images" in problem.what
     assert "animals" in problem.fix
+    assert "one folder deeper" in problem.why
+
+
+def test_blank_captions_are_told_apart_from_empty_ones(paths, data):
+    (data / "0.txt").write_text("")
+    (data / "1.txt").write_text("  ")
+    (data / "2.txt").write_text("\na cat")
+    found = [problem.what for problem in problems_in(paths, data)]
+    assert found == [
+        "1 caption file is empty",
+        "1 caption file is as good as empty",
+        "1 caption file is empty in the first line",
+    ]
 
 
 def test_few_images_warn(paths, data):
@@ -232,8 +245,11 @@ def test_a_word_for_all_turns_the_warning_into_a_note(paths, data):
     ("raw", "kind"),
     [
         (b"", captions.EMPTY),
-        (b"\n\na cat", captions.EMPTY),  # to the rehearsal; sd-scripts goes on: tests/test_captions.py
-        (b"  ", captions.EMPTY),
+        (
+            b"\n\na cat",
+            captions.STRICT["later-words"],
+        ),  # to the rehearsal; sd-scripts goes on: tests/test_captions.py
+        (b"  ", captions.STRICT["blank"]),
         ("猫".encode("cp932"), captions.NOT_UTF8),
         ("猫".encode("utf-16"), captions.NOT_UTF8),
         (b"x" * 70_000, captions.LONG),

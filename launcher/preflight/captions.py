@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher import captions
@@ -59,8 +60,15 @@ KINDS = {
     captions.LATER_WORDS: LATER_WORDS, captions.LATER_LINES: LATER_LINES, captions.LONG: LONG, captions.MARK: MARK,
     captions.CONTROL: CONTROL,
 }  # fmt: skip
-# What the rehearsal takes for an empty caption.
-STRICT = {captions.BLANK: EMPTY, captions.LATER_WORDS: EMPTY}
+# What the rehearsal takes for an empty caption, and sd-scripts does not.
+STRICT = {
+    captions.BLANK: replace(
+        BLANK, severity=Severity.ERROR, what="as good as empty", why="there are only blanks, and the rehearsal stops there"
+    ),
+    captions.LATER_WORDS: replace(
+        LATER_WORDS, severity=Severity.ERROR, what="empty in the first line", why="the rehearsal reads only that line, and stops there"
+    ),
+}  # fmt: skip
 
 
 def check_captions(paths: Paths, plan: Plan, _machine: Machine) -> Iterator[Problem]:

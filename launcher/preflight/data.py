@@ -150,7 +150,7 @@ def _images(plan: Plan, part: Part) -> tuple[object, ...]:
 
 def _nothing(plan: Plan) -> Problem:
     """No images at all: what is there instead says what was meant."""
-    why = "images are .png, .jpg, .jpeg, .webp and .bmp files; folders inside are not searched"
+    why = "images are .png, .jpg, .jpeg, .webp and .bmp files"
     if not plan.data.is_dir():
         return _error(
             plan,
@@ -162,6 +162,7 @@ def _nothing(plan: Plan) -> Problem:
     others = _other_pictures(plan.data)
     fix = "copy your images into it, or name another folder"
     if inside:
+        why = "images are looked for in it and one folder deeper, not where a name begins with _"
         fix = f"name one of the folders inside it: {', '.join(inside[:SHOWN])}"
     elif others:
         why = f"it has {others}: the trainer reads only .png, .jpg, .jpeg, .webp and .bmp"
