@@ -1,5 +1,6 @@
 """Tag, undo, tag again: with a real ONNX model, a real worker process, and real kills in the middle."""
 
+import errno
 import hashlib
 import json
 import os
@@ -156,6 +157,27 @@ def test_a_folder_on_a_drive_that_is_away_is_taken_back_later(here, tmp_path, mo
         take_back(here)
     (tmp_path / "away").rename(data)
     assert take_back(here).removed == 2
+    assert state(data) == before
+
+
+def test_a_caption_that_cannot_be_read_for_a_moment_is_taken_back_later(here, tmp_path, model, monkeypatch):
+    data = make_images(tmp_path / "data", 2)
+    caption = min(data.glob("*.*")).with_suffix(".txt")
+    caption.write_bytes(b"mine")
+    before = state(data)
+    tag(here, wish(data, model, existing="append"))
+    read = Path.read_bytes
+
+    def failing(path):  # a network share that is away for a second
+        if path == caption:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", failing)
+        with pytest.raises(LauncherError, match="1 of the captions could not be read"):
+            take_back(here, data)
+    assert take_back(here, data).restored == 1
     assert state(data) == before
 
 

@@ -13,6 +13,7 @@ from launcher.errors import InputError, LauncherError
 from launcher.files import sync_folder
 from launcher.paths import command
 from launcher.tagger.journal import UNDONE, changes_of, digest_of, entries, group_of, mark_undone
+from launcher.tagger.records import UNREADABLE
 from launcher.tagger.writer import Found, look, put, sweep
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def undo(paths: Paths, group: list[Entry]) -> Undone:
 
     Raises:
         InputError: the folder is not there: nothing is done, so that it can be done when its drive is back.
-        LauncherError: a file cannot be written; start it again when the reason is gone.
+        LauncherError: a file cannot be written or read; start it again when the reason is gone.
     """
     place = paths.tagger_journal
     if not group[0].folder.is_dir():
@@ -89,6 +90,7 @@ def undo(paths: Paths, group: list[Entry]) -> Undone:
     for folder in folders:
         with suppress(OSError):  # the folder itself may be gone
             sync_folder(folder)
+    _refuse_unread(done)
     mark_undone(place, [entry.name for entry in group])
     names = {entry.name for entry in group}
     done.more = sum(
@@ -110,7 +112,18 @@ def _take_back(change: Change, done: Undone, told: set[Path]) -> None:
             return
     if change.path not in told:
         told.add(change.path)
-        done.left.append((change.path, GONE if found is None else EDITED))
+        why = GONE if found is None else UNREADABLE if found == UNREADABLE else EDITED
+        done.left.append((change.path, why))
+
+
+def _refuse_unread(done: Undone) -> None:
+    """A share that fails for a moment: the tagging stays one that can be taken back, for those captions."""
+    unread = [path for path, why in done.left if why == UNREADABLE]
+    if unread:
+        raise LauncherError(
+            f"{len(unread)} of the captions could not be read, and are as they were. The others are taken back.",
+            fix=f"See that they can be read, then start this again: {command('tag', '--undo')}", where=str(unread[0]),
+        )  # fmt: skip
 
 
 def _restore(change: Change, done: Undone) -> None:

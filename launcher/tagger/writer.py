@@ -12,7 +12,7 @@ from launcher.errors import LauncherError
 from launcher.files import replace, sync_folder
 from launcher.tagger.captions import compose
 from launcher.tagger.journal import Change, digest_of
-from launcher.tagger.records import HAS_CAPTION, KEEP, LINK, NO_FILE, TOO_LARGE, Left
+from launcher.tagger.records import HAS_CAPTION, KEEP, LINK, NO_FILE, TOO_LARGE, UNREADABLE, Left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,8 +90,8 @@ def look(caption: Path) -> Found | str | None:
         )
     except FileNotFoundError:
         return None
-    except OSError:
-        return NO_FILE
+    except OSError as error:
+        return NO_FILE if isinstance(error, NotADirectoryError) else UNREADABLE
 
 
 def put(path: Path, aside: Path, content: bytes, *, mode: int | None, mtime_ns: int | None = None) -> None:
