@@ -17,6 +17,7 @@ from launcher.guard.usual import usual_phases
 from launcher.history import load_run, reason_of, standing_of
 from launcher.monitor import RunMonitor
 from launcher.paths import RunPaths
+from launcher.run.surroundings import making_mib
 from launcher.shim.requests import requested
 from launcher.ui.menu import MenuView, entries, first_screen
 from launcher.ui.palette import FULL as SIGNS
@@ -89,6 +90,7 @@ def test_a_run_that_is_well_yields_nothing():
         (look(row(9, gpus=()), standing=["card-lost"]), "card-lost", ""),
         (look(row(9, disk_free_mib=1200.0)), "disk-full", "pause"),
         (look(row(9, disk_free_mib=1350.0), standing=["disk-full"]), "disk-full", "pause"),
+        (look(row(9, disk_free_mib=700.0, making_mib=500.0)), "disk-full", "pause"),
         (look(row(9, disk_free_mib=1200.0), steps_here=0), "disk-full", ""),
         (look(row(9, disk_free_mib=1200.0), limits=Limits(on_low_disk="warn")), "disk-full", ""),
         (look(row(9, disk_free_mib=3000.0)), "disk-filling", ""),
@@ -475,3 +477,16 @@ def test_a_run_that_paused_itself_says_why_and_whether_that_is_over(run, monkeyp
 def test_a_request_of_somebody_has_no_reason(run, text):
     run.pause.write_text(text, encoding="utf-8")
     assert reason_of(run) is None
+
+
+def test_a_state_in_the_making_is_no_full_disk(tmp_path):
+    """On a slow disk it takes longer than the rule's patience, and the oldest state goes when it is whole."""
+    assert "disk-full" not in found(look(row(9, disk_free_mib=1200.0, making_mib=500.0)))
+    aside = tmp_path / ".tmp-1-2-state"
+    aside.mkdir()
+    (aside / "weights").write_bytes(b"0" * (3 << 20))
+    (tmp_path / "step00000004").mkdir()
+    (tmp_path / "step00000004" / "weights").write_bytes(b"0" * (5 << 20))
+    assert making_mib(tmp_path) == 3
+    assert making_mib(tmp_path / "not there") == 0
+    assert moment_of({"making_mib": 3}, at=0.0).making_mib == 3

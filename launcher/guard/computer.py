@@ -22,9 +22,15 @@ def needed_mib(look: Look) -> float:
     return (look.progress.state_mib or 0.0) + (look.progress.lora_mib or 0.0) + at.RESERVE_MIB
 
 
+def _free_mib(look: Look) -> float | None:
+    """Free space; a state that is just being written counts as not yet written: the oldest goes when it is whole."""
+    free = look.now.disk_free_mib
+    return None if free is None else free + (look.now.making_mib or 0.0)
+
+
 def disk_full(look: Look) -> Iterator[Concern]:
     """Too little room for the next save: pause with a state while there still is some."""
-    free, needed = look.now.disk_free_mib, needed_mib(look)
+    free, needed = _free_mib(look), needed_mib(look)
     if free is None or free >= needed + (at.RESERVE_MIB if "disk-full" in look.standing else 0):
         return
     can_pause = look.limits.on_low_disk == "pause" and look.progress.steps_here > 0
@@ -38,7 +44,7 @@ def disk_full(look: Look) -> Iterator[Concern]:
 
 def disk_filling(look: Look) -> Iterator[Concern]:
     """The disk is getting low, or something beside the run fills it: a word while there is time."""
-    free = look.now.disk_free_mib
+    free = _free_mib(look)
     if free is None or next(disk_full(look), None) is not None:
         return
     spare = free - needed_mib(look)

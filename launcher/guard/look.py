@@ -46,6 +46,7 @@ class Moment:
     swap_used_mib: float | None = None
     disk_free_mib: float | None = None
     own_mib: float | None = None  # what the run folder itself holds on that disk
+    making_mib: float | None = None  # of it, states that are being written or removed just now
     cache_free_mib: float | None = None  # where that is another disk
     battery: Battery | None = None
 
@@ -125,7 +126,8 @@ def moment_of(sample: Mapping[str, Any], at: float) -> Moment:
         **{
             name: number(sample.get(name))
             for name in (
-                "ram_mib", "ram_used_mib", "ram_total_mib", "swap_used_mib", "disk_free_mib", "own_mib", "cache_free_mib",
+                "ram_mib", "ram_used_mib", "ram_total_mib", "swap_used_mib", "disk_free_mib", "own_mib",
+                "making_mib", "cache_free_mib",
             )
         },
     )  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from launcher.paths import RunPaths
 
 MIB = 1 << 20
+ASIDE = ".tmp-"  # launcher.states writes aside under such names
 OWN_EVERY_S = 30.0  # a look at every file of the run: some hundred at most
 CACHE_VARIABLE = "LAUNCHER_CACHE_DIR"
 
@@ -28,13 +29,17 @@ class Surroundings:
         self._own_at: float | None = None
 
     def look(self) -> dict[str, Any]:
-        """Fields of a sample, in MiB: `disk_free_mib`, `swap_used_mib`; now and then `own_mib` (what the run holds itself);
+        """Fields of a sample, in MiB: `disk_free_mib`, `swap_used_mib`; `making_mib` (states that are being written or
+        removed) when there are any; now and then `own_mib` (what the run holds itself);
         `cache_free_mib` where the caches lie on another disk; `battery` {pct, plugged} on a laptop.
         """
         found: dict[str, Any] = {
             "disk_free_mib": free_mib(self._run.folder),
             "swap_used_mib": swap_used_mib(),
         }
+        making = making_mib(self._run.states)
+        if making:
+            found["making_mib"] = making
         now = time.monotonic()
         if self._own_at is None or now - self._own_at >= OWN_EVERY_S:
             self._own_at = now
@@ -78,6 +83,11 @@ def size_mib(folder: Path) -> int:
         except OSError:
             continue
     return round(total / MIB)
+
+
+def making_mib(states: Path) -> int:
+    """Size of the states that are being written aside, or removed."""
+    return sum(size_mib(path) for path in states.glob(f"{ASIDE}*"))
 
 
 def swap_used_mib() -> int | None:
