@@ -295,10 +295,10 @@ def hostile():
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("name", "output"), list(hostile()), ids=[name for name, _ in hostile()])
 def test_hostile_output_takes_no_time(name, output):
-    started = time.perf_counter()
+    started = time.thread_time()
     explain(output, windows=True)
     explain(output, windows=False)
-    assert time.perf_counter() - started < 2 * LIMIT_S
+    assert time.thread_time() - started < 2 * LIMIT_S
 
 
 def beginnings(sign):
@@ -317,9 +317,9 @@ def test_no_sign_backtracks():
         for text in {text for text in beginnings(sign) if text.strip()}:
             line = (text * (2_000 // len(text)))[:1_990] + "\n"
             output = line * 30
-            started = time.perf_counter()
+            started = time.thread_time()
             pattern.search(output)
-            taken = time.perf_counter() - started
+            taken = time.thread_time() - started
             if taken > 0.5:
                 slow.append((sign, text, taken))
     assert slow == []

@@ -150,9 +150,9 @@ def test_no_password_is_repeated():
     ids=range(8),
 )  # fmt: skip
 def test_hostile_text_takes_no_time(text):
-    started = time.perf_counter()
+    started = time.thread_time()
     explain(Evidence(error="RuntimeError", message=text, traceback=text, log=text))
-    assert time.perf_counter() - started < LIMIT_S
+    assert time.thread_time() - started < LIMIT_S
 
 
 @pytest.mark.parametrize("sign", sorted({sign for kind in KINDS for sign in kind.signs}))
@@ -162,9 +162,9 @@ def test_sign_is_well_formed(sign):
     assert not [one for one in re.findall(r"\[[^\]]*\]", bare) if " " in one], "a space in a class"
     assert not re.search(r"[*+]", re.sub(r"\[[^\]]*\]", "C", bare)), "a repetition without a bound"
     line = (re.split(r"[\\\[\](){}.*+?|^$]", sign)[0] or "x") * 200
-    started = time.perf_counter()
+    started = time.thread_time()
     compile_sign(sign).search((line[:1_990] + "\n") * 30)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -130,7 +131,7 @@ def test_the_bar():
 
 def test_elsewhere_than_on_a_terminal_a_line_now_and_then(capsys, monkeypatch):
     clock = iter(range(0, 100, 3))
-    monkeypatch.setattr(counting.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(counting, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with counting.counting("Looking at the images") as tell:
         for done in range(1, 5):
             tell(done, 4)

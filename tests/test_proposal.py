@@ -216,10 +216,7 @@ def test_a_busy_card_gets_what_fits_now(paths):
     proposal = propose(shipped(paths), busy)
     assert proposal.preset == "sdxl-6gb"
     assert "5.6 of it are free now" in proposal.reason
-    assert (
-        why_too_large(load_preset(paths, "style-8gb"), busy.gpu)
-        == "the card is too full just now"
-    )
+    assert why_too_large(load_preset(paths, "style-8gb"), busy.gpu) == "the card is too full just now"
 
 
 def test_a_busy_card_is_told_before_the_start(paths, tmp_path):

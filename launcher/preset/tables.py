@@ -155,7 +155,9 @@ def resolve_paths(name: str, value: object, folder: Path) -> object:
     if isinstance(value, list):
         return [resolve_paths(name, item, folder) for item in value]
     text = str(value)
-    if not text or PureWindowsPath(text).is_absolute():  # `D:\x` in a preset that is read on Linux stays what it is
+    if (
+        not text or PureWindowsPath(text).is_absolute()
+    ):  # `D:\x` in a preset that is read on Linux stays what it is
         return text
     return str(folder / Path(text).expanduser())
 
