@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 
 from launcher.cli import execute
 from launcher.errors import InputError, LauncherError
+from launcher.events import Status
 from launcher.exporter import LANGUAGES, export, write
+from launcher.history import read_state, write_state
 from launcher.importer import importing
 from launcher.machine import Fact, Gpu, Machine
 from launcher.paths import Paths
-from launcher.plan import Request, check_name, resolve
+from launcher.plan import Request, check_name, continue_plan, resolve
+from launcher.run import create_run
 from launcher.trainers import load_options
 from launcher.trainers.switches import PREFIX, SWITCHES
 
@@ -348,3 +352,23 @@ def test_the_command_marks_what_is_to_be_filled_in(paths, folder, capsys):
         execute(words, paths)
     with pytest.raises(LauncherError, match="there is no preset and no run"):
         execute(["export", "nothing", "--yes"], paths)
+
+
+def test_a_run_and_one_that_went_on_are_exported_from_the_beginning(paths, folder, capsys):
+    plan = planned(paths, "max_train_steps=700", name="ink")
+    first = create_run(paths, plan)
+    state = first.states / "step00000400"
+    state.mkdir(parents=True)
+    write_state(first, replace(read_state(first), status=Status.PAUSED, step=400))
+    second = create_run(paths, continue_plan(paths, plan, parent=first.folder.name, state=state))
+    texts = []
+    for number, run in enumerate((first, second)):
+        script = folder / f"{number}.sh"
+        assert execute(["export", run.folder.name, "--to", "sh", "-o", str(script), "--yes"], paths) == 0
+        texts.append(script.read_text(encoding="utf-8"))
+        made = importing.make(paths, importing.understand(paths, script, CARD, follow=lambda _: True))
+        assert made[0].outcome.options["max_train_steps"].value == 700
+    assert "went on with" in " ".join(capsys.readouterr().out.split()) + texts[1]
+    assert all("--resume" not in text and str(paths.runs) not in text for text in texts)
+    with pytest.raises(LauncherError, match="no preset and no run"):
+        execute(["export", "nobody", "--to", "sh", "--yes"], paths)
