@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launcher.errors import InputError
-from launcher.importer.tools import SUFFIXES, may_be_settings, read_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +37,7 @@ READERS: dict[str, Callable[[Source], Reading]] = {
     ".ps1": _powershell, ".bat": _batch, ".cmd": _batch, ".sh": _shell, ".bash": _shell,
 }  # fmt: skip
 MOST_FILES = 500
+SETTINGS_BEGIN = ("{", "[")  # JSON and TOML under a script's name; scripts that begin so are none of a tool's
 
 
 def read(source: Source, table: Mapping[str, Option]) -> Reading:
@@ -46,10 +46,13 @@ def read(source: Source, table: Mapping[str, Option]) -> Reading:
     Raises:
         InputError: no reader knows it.
     """
-    reading = read_tool(source, table)
-    if reading is not None:
-        return reading
     reader = READERS.get(source.path.suffix.lower())
+    if reader is None or source.text.lstrip()[:1] in SETTINGS_BEGIN:
+        from launcher.importer.tools import read_tool  # a quarter of the time that a script takes
+
+        reading = read_tool(source, table)
+        if reading is not None:
+            return reading
     if reader is None:
         raise InputError(
             f"{source.label} is of a kind that cannot be imported",
@@ -65,6 +68,8 @@ def files_in(folder: Path, table: Mapping[str, Option]) -> list[Path]:
     Raises:
         InputError: it cannot be read, or holds none.
     """
+    from launcher.importer.tools import SUFFIXES, may_be_settings
+
     try:
         named = sorted(path for path in folder.iterdir() if path.suffix.lower() in {*READERS, *SUFFIXES} and path.is_file())  # fmt: skip
     except OSError as error:

@@ -9,12 +9,12 @@ from launcher.errors import InputError, LauncherError
 from launcher.importer.advice import advise
 from launcher.importer.classify import kind_of, trainings
 from launcher.importer.config_file import config_path, read_config, unread_note
-from launcher.importer.formats import read
+from launcher.importer.formats import READERS, read
 from launcher.importer.launch import Note
 from launcher.importer.nearest import nearest
 from launcher.importer.outcome import Import
 from launcher.importer.remarks import read_remarks
-from launcher.importer.tools import load
+from launcher.importer.source import read_source
 from launcher.importer.translate import translate
 from launcher.importer.write import file_names, preset_text, queue_text, train_words, write_new
 from launcher.preset import load_preset
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from launcher.importer.launch import Launch, Word
     from launcher.importer.nearest import Difference
     from launcher.importer.outcome import Outcome
+    from launcher.importer.source import Source
     from launcher.machine import Machine
     from launcher.paths import Paths
 
@@ -63,7 +64,7 @@ def understand(
     Raises:
         InputError: it cannot be read, or is no LoRA training for SDXL (says what it is).
     """
-    source = replace(load(path), beside=tuple(beside))
+    source = replace(_load(path), beside=tuple(beside))
     table = load_options(paths)
     reading = read(source, table)
     launches = trainings(source, reading)
@@ -81,6 +82,14 @@ def understand(
         source=source, format=reading.format, outcomes=tuple(outcomes), others=tuple(dict.fromkeys(others)),
         notes=tuple(notes), unreadable=reading.unreadable,
     )  # fmt: skip
+
+
+def _load(path: Path) -> Source:
+    if path.suffix.lower() in READERS:
+        return read_source(path)
+    from launcher.importer.tools import load  # and with it all readers of settings
+
+    return load(path)
 
 
 def _config(launch: Launch, folder: Path, follow: Callable[[str], bool], notes: list[Note]) -> list[Word]:

@@ -12,7 +12,6 @@ from launcher.plan.switches import DEFAULT
 from launcher.process import show as show_command
 from launcher.trainers.switches import PREFIX
 from launcher.ui import formats
-from launcher.ui.forecast_view import forecast_view
 from launcher.ui.formats import clean
 from launcher.ui.tables import grid, inset, lines_of
 
@@ -137,7 +136,11 @@ def plan_summary(plan: Plan, glyphs: Glyphs, forecast: Forecast | None = None) -
 
 
 def _forecast(found: Forecast | None, glyphs: Glyphs) -> list[RenderableType]:
-    return ["", forecast_view(found, glyphs)] if found is not None else []
+    if found is None:
+        return []
+    from launcher.ui.forecast_view import forecast_view
+
+    return ["", forecast_view(found, glyphs)]
 
 
 def _heading(plan: Plan, glyphs: Glyphs) -> RenderableType:
