@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -112,6 +113,10 @@ def test_the_guides_length(paths, folder):
     assert [problem.severity for problem in unseen] == [Severity.WARNING]
     assert "after 50 % of the first epoch" in unseen[0].what
     assert "repeats" in unseen[0].fix
+    plan = plan_for(paths, folder)
+    many = replace(count(plan, make_tables(plan.options, plan.dataset, plan.trainer, image_size)), images=3000, shown=3000, batches=3000)  # fmt: skip
+    (large,) = check_length(plan, many)  # no advice to train 3000 steps, which the guides call needless
+    assert (large.severity, "15 to 100" in large.fix) == (Severity.NOTE, True)
     assert plan_for(paths, folder, "max_train_epochs=4").total_steps == 40
 
 

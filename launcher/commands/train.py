@@ -45,8 +45,10 @@ def plan_of(paths: Paths, options: argparse.Namespace) -> Plan:
 
     data = tuple(options.data or ())
     if not data and not _has_default(paths, "data"):
+        from launcher.preset import load_preset
         from launcher.ui import prompts
 
+        load_preset(paths, options.preset)  # before the question: one that is not there needs no folder
         if options.yes or not prompts.can_ask():
             raise UsageError(
                 "There is nothing to train on yet", fix="give the folder with your images: --data DIR"

@@ -69,8 +69,11 @@ def check_length(plan: Plan, steps: Steps) -> Iterator[Problem]:
         return
     if total < steps.an_epoch:
         part = round(100 * total / steps.an_epoch)
+        is_large = (
+            steps.an_epoch > MOST_STEPS and steps.shown == steps.images
+        )  # not all of it can be seen in a sensible length
         yield Problem(
-            severity=Severity.WARNING, what=f"the training ends after {part} % of the first epoch: not every image is seen",
+            severity=Severity.NOTE if is_large else Severity.WARNING, what=f"the training ends after {part} % of the first epoch: not every image is seen",
             why=f"{_number(total)} steps, and an epoch has {_number(steps.an_epoch)}", fix=_fewer_repeats(plan, steps, total), where=_source(plan),
         )  # fmt: skip
     if total > MOST_STEPS:
@@ -111,6 +114,8 @@ def _set(plan: Plan, steps: Steps, wanted: int) -> str:
 def _fewer_repeats(plan: Plan, steps: Steps, total: int) -> str:
     if steps.shown > steps.images:
         return f"fewer repeats (--set dataset.num_repeats=1, or --data DIR=1), or --set max_train_steps={steps.an_epoch}"
+    if steps.an_epoch > MOST_STEPS:
+        return "a LoRA needs no more than the best 15 to 100 of them; of all of them some are never shown"
     return (
         f"--set max_train_steps={steps.an_epoch}"
         if "max_train_epochs" not in plan.options

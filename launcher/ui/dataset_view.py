@@ -41,7 +41,7 @@ def dataset_view(
     parts.append(inset(verdict(report)))
     if page:
         parts.append(inset(Text.assemble(("contact sheet  ", "muted"), clean(page))))
-    elif command:
+    elif command and report.images:
         parts.append(inset(Text.assemble(("the pictures side by side:  ", "muted"), (clean(command), "key"))))
     return Group(*parts)
 
