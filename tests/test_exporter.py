@@ -31,7 +31,7 @@ CARD = Machine(
     has_bf16=Fact(value=True, reason="compute capability 8.6"),
 )  # fmt: skip
 OWN = {"output_dir", "logging_dir", "tokenizer_cache_dir"}  # folders of the run, or of the installation
-SPOKEN = ["ps1", "bat", "sh"]
+SPOKEN = ["ps1", "bat", "sh", "accelerate"]
 EACH = pytest.mark.parametrize("language", SPOKEN)
 
 

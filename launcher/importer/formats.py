@@ -36,6 +36,9 @@ def _shell(source: Source) -> Reading:
 READERS: dict[str, Callable[[Source], Reading]] = {
     ".ps1": _powershell, ".bat": _batch, ".cmd": _batch, ".sh": _shell, ".bash": _shell,
 }  # fmt: skip
+LINE = (
+    ".txt"  # a command to paste, as `export --to accelerate` writes it; in a folder such files are captions
+)
 MOST_FILES = 500
 SETTINGS_BEGIN = ("{", "[")  # JSON and TOML under a script's name; scripts that begin so are none of a tool's
 
@@ -46,7 +49,8 @@ def read(source: Source, table: Mapping[str, Option]) -> Reading:
     Raises:
         InputError: no reader knows it.
     """
-    reader = READERS.get(source.path.suffix.lower())
+    suffix = source.path.suffix.lower()
+    reader = _shell if suffix == LINE else READERS.get(suffix)
     if reader is None or source.text.lstrip()[:1] in SETTINGS_BEGIN:
         from launcher.importer.tools import read_tool  # a quarter of the time that a script takes
 
