@@ -193,7 +193,11 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
         found.append(Choice(value=MenuAction(kind="check"), title="Check images, a model or a training"))
         found.append(Choice(value=MenuAction(kind="tag"), title="Write captions with a tagger"))
     found.append(
-        Choice(value=MenuAction(kind="import"), title="Import a training", hint="script, settings of a tool, LoRA")
+        Choice(
+            value=MenuAction(kind="import"),
+            title="Import a training",
+            hint="script, settings of a tool, LoRA",
+        )
     )
     if not view.is_first_time:
         found.append(
