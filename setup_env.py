@@ -35,11 +35,12 @@ if os.name == "nt" and sys.stdout is None:  # pythonw: there is no window to tal
     if ensure_console():
         sys.exit(1)
 
-from launcher.install import dropped, entry  # noqa: E402  (below the guard: older Pythons cannot even parse it)
+from launcher.install import entry  # noqa: E402  (below the guard: older Pythons cannot even parse it)
 
 code = entry.prepare(sys.argv[1:], SCRIPT)
 if code is None:  # we are inside the environment and it is ready
     from launcher.__main__ import main
+    from launcher.install import dropped
 
     code = main(dropped.words_for(sys.argv[1:]))
 sys.exit(code)

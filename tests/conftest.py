@@ -1,6 +1,7 @@
 """Tests protect the machine: no home, no network but loopback, no leftover processes."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def safe_home(tmp_path_factory, monkeypatch):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv(HOME_VARIABLE, str(home / "user data"))
     return home
+
+
+@pytest.fixture(autouse=True)
+def own_console():
+    """The console keeps the stream that it was made for: another test's, when tests share a process."""
+    _forget_console()
+    yield
+    _forget_console()
+
+
+def _forget_console():
+    loaded = sys.modules.get("launcher.ui.console")
+    forget = getattr(getattr(loaded, "get_console", None), "cache_clear", None)  # a test may have replaced it
+    if forget is not None:
+        forget()
 
 
 @pytest.fixture(autouse=True)
