@@ -13,8 +13,9 @@ from launcher.importer.batch.expand import Expander, with_modifiers
 from launcher.importer.batch.lines import Trouble
 from launcher.importer.batch.parser import Parser
 from launcher.importer.batch.tree import Block, Chain, For, If, Node, Simple
+from launcher.importer.findings import TooLong
 from launcher.importer.scripts.marks import plain
-from launcher.importer.scripts.state import Left, TooLong
+from launcher.importer.scripts.state import Left
 
 if TYPE_CHECKING:
     from launcher.importer.scripts.state import Slot, State

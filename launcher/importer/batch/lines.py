@@ -6,8 +6,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from launcher.importer.findings import TooDeep
 from launcher.importer.scripts.marks import on_line
-from launcher.importer.scripts.state import TooDeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

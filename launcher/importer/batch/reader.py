@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from launcher.importer.batch.evaluator import Evaluator
 from launcher.importer.batch.expand import read_names
-from launcher.importer.launch import Reading
+from launcher.importer.findings import bounded, refused
 from launcher.importer.scripts.marks import cleaned
-from launcher.importer.scripts.state import State, TooDeep, TooLong, refused
+from launcher.importer.scripts.state import State
 
 if TYPE_CHECKING:
+    from launcher.importer.launch import Reading
     from launcher.importer.source import Source
 
 FORMAT = "batch"
@@ -29,15 +30,6 @@ def read_batch(source: Source) -> Reading:
     if long:
         raise refused(source, f"a line is longer than the {LONGEST_LINE} signs that cmd takes", long)
     state = State(script=source.path.absolute(), runner="cmd", read_names=read_names(text))
-    try:
+    with bounded(source):
         Evaluator(state, lines).run_script()
-    except TooDeep as error:
-        raise refused(source, "its brackets are nested too deeply", error.line) from error
-    except RecursionError as error:
-        raise refused(source, "it is nested too deeply") from error
-    except TooLong as error:
-        raise refused(source, "it does far more than a training script does") from error
-    return Reading(
-        format=FORMAT, launches=tuple(state.launches), programs=tuple(state.programs),
-        notes=tuple(state.notes.values()), unreadable=tuple(state.unreadable.values()),
-    )  # fmt: skip
+    return state.reading(FORMAT)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from launcher.importer.findings import TooLong
 from launcher.importer.powershell import members, operators, tree
-from launcher.importer.powershell.state import State, TooLong
 from launcher.importer.powershell.values import (
     MAX_ITEMS,
     Folded,
@@ -18,6 +18,8 @@ from launcher.importer.powershell.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from launcher.importer.powershell.state import State
 
 MAX_STEPS = 50_000
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from launcher.importer.findings import TooLong
 from launcher.importer.launch import Word, split_command
 from launcher.importer.powershell import tree
 from launcher.importer.powershell.cmdlets import HANDLERS
 from launcher.importer.powershell.expression_values import ExpressionEvaluator
-from launcher.importer.powershell.state import TooLong
 from launcher.importer.powershell.values import (
     Folded,
     NotKnown,

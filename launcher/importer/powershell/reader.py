@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.errors import InputError
-from launcher.importer.launch import Reading
+from launcher.importer.findings import bounded, refused
 from launcher.importer.powershell.evaluator import Evaluator
 from launcher.importer.powershell.parser import parse
-from launcher.importer.powershell.scanner import SyntaxProblem, TooDeep
-from launcher.importer.powershell.state import State, TooLong
+from launcher.importer.powershell.scanner import SyntaxProblem
+from launcher.importer.powershell.state import State
 
 if TYPE_CHECKING:
+    from launcher.importer.launch import Reading
     from launcher.importer.source import Source
 
 FORMAT = "PowerShell"
@@ -25,23 +25,8 @@ def read_powershell(source: Source) -> Reading:
     """
     state = State(script=source.path.absolute())
     try:
-        Evaluator(state).run_script(parse(source.text))
-    except TooDeep as error:
-        raise _refused(source, "its brackets are nested too deeply", error.line) from error
-    except RecursionError as error:
-        raise _refused(source, "it is nested too deeply", 0) from error
-    except TooLong as error:
-        raise _refused(source, "it does far more than a training script does", 0) from error
+        with bounded(source):
+            Evaluator(state).run_script(parse(source.text))
     except SyntaxProblem as error:
-        raise _refused(source, f"it is no PowerShell that can be read: {error.why}", error.line) from error
-    return Reading(
-        format=FORMAT, launches=tuple(state.launches), programs=tuple(state.programs),
-        notes=tuple(state.notes.values()), unreadable=tuple(state.unreadable.values()),
-    )  # fmt: skip
-
-
-def _refused(source: Source, why: str, line: int) -> InputError:
-    where = f"{source.path}:{line}" if line else str(source.path)
-    return InputError(
-        f"{source.label} cannot be imported: {why}", fix="check that this is the file you meant", where=where
-    )
+        raise refused(source, f"it is no PowerShell that can be read: {error.why}", error.line) from error
+    return state.reading(FORMAT)

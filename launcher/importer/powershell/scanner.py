@@ -11,6 +11,7 @@ from bisect import bisect_right
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from launcher.importer.findings import TooDeep
 from launcher.importer.powershell.tree import Expandable, Literal, Node, Sub, Variable
 
 if TYPE_CHECKING:
@@ -44,14 +45,6 @@ class SyntaxProblem(Exception):  # noqa: N818  (it is caught and noted, never sh
         super().__init__(why)
         self.line = line
         self.why = why
-
-
-class TooDeep(Exception):  # noqa: N818
-    """Brackets are nested deeper than anybody writes."""
-
-    def __init__(self, line: int) -> None:
-        super().__init__(f"line {line}")
-        self.line = line
 
 
 class Scanner:

@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from launcher.importer.launch import Launch, Note, Word
+from launcher.importer.findings import Findings
 from launcher.importer.powershell.values import Folded, Slot, Unknown
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ MOMENT = {
     "pid": "is the number of a process", "host": "is the window", "psversiontable": "is PowerShell's version",
     "matches": "is what a pattern found", "error": "is the list of errors", "profile": "is a file of this computer",
 }  # fmt: skip
-MOST_NOTES = 200
 
 
 @dataclass(slots=True)
@@ -37,12 +36,8 @@ class Flowing(Exception):  # noqa: N818  (control flow of the script, not an err
     line: int = 0
 
 
-class TooLong(Exception):  # noqa: N818
-    """The script does more than a training script does."""
-
-
 @dataclass(kw_only=True, slots=True)
-class State:
+class State(Findings):
     """Everything that evaluation changes."""
 
     script: Path
@@ -51,21 +46,8 @@ class State:
     functions: dict[str, Function] = field(default_factory=dict)
     folder: str | None = None
     folders: list[str | None] = field(default_factory=list)
-    launches: list[Launch] = field(default_factory=list)
-    programs: list[tuple[Word, ...]] = field(default_factory=list)
-    notes: dict[tuple[int, str], Note] = field(default_factory=dict)
-    unreadable: dict[tuple[int, str], Note] = field(default_factory=dict)
     other_files: int = 0  # the line that reads another script; variables may come from there
     condition: str = ""
-
-    def note(self, line: int, text: str) -> None:
-        if len(self.notes) < MOST_NOTES:
-            self.notes.setdefault((line, text), Note(line=line, text=text))
-
-    def leave(self, line: int, text: str) -> None:
-        """Something that could not be read."""
-        if len(self.unreadable) < MOST_NOTES:
-            self.unreadable.setdefault((line, text), Note(line=line, text=text))
 
     def find(self, scope: str, name: str) -> Slot | None:
         """The slot of a variable, the innermost first."""

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from launcher.errors import InputError
-from launcher.importer.launch import Launch, Note, Word, split_command
+from launcher.importer.findings import Findings, TooLong
+from launcher.importer.launch import Launch, Word, split_command
 from launcher.importer.places import is_whole
 from launcher.importer.scripts.marks import DEPENDS, Marks, plain
 from launcher.importer.secrets import hide
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from launcher.importer.source import Source
 
 MAX_STEPS = 15_000
 MAX_TEXT = 16 * 1024
-MOST_NOTES = 200
 MOST_LAUNCHES = 100
 MOST_PROGRAMS = 1000
 # Variables that matter to a training even where the script also reads them.
@@ -49,27 +47,8 @@ class Left(Exception):  # noqa: N818  (control flow of the script, not an error)
     line: int = 0
 
 
-class TooLong(Exception):  # noqa: N818
-    """The script does more than a training script does."""
-
-
-class TooDeep(Exception):  # noqa: N818
-    """Its brackets are nested too deeply."""
-
-    def __init__(self, line: int = 0) -> None:
-        super().__init__(line)
-        self.line = line
-
-
-def refused(source: Source, why: str, line: int = 0) -> InputError:
-    where = f"{source.path}:{line}" if line else str(source.path)
-    return InputError(
-        f"{source.label} cannot be imported: {why}", fix="check that this is the file you meant", where=where
-    )
-
-
 @dataclass(kw_only=True, slots=True)
-class State:
+class State(Findings):
     """Everything that evaluation changes."""
 
     script: Path
@@ -79,10 +58,6 @@ class State:
     slots: dict[str, Slot] = field(default_factory=dict)
     folder: str | None = None
     folders: list[str | None] = field(default_factory=list)
-    launches: list[Launch] = field(default_factory=list)
-    programs: list[tuple[Word, ...]] = field(default_factory=list)
-    notes: dict[tuple[int, str], Note] = field(default_factory=dict)
-    unreadable: dict[tuple[int, str], Note] = field(default_factory=dict)
     other_files: int = 0  # the line that reads another script; variables may come from there
     condition: str = ""
     steps: int = 0
@@ -97,15 +72,6 @@ class State:
         self.steps += count
         if self.steps > MAX_STEPS:
             raise TooLong
-
-    def note(self, line: int, text: str) -> None:
-        if len(self.notes) < MOST_NOTES:
-            self.notes.setdefault((line, text), Note(line=line, text=text))
-
-    def leave(self, line: int, text: str) -> None:
-        """Something that could not be read."""
-        if len(self.unreadable) < MOST_NOTES:
-            self.unreadable.setdefault((line, text), Note(line=line, text=text))
 
     def set(self, key: str, value: Value, line: int, name: str = "", *, is_exported: bool = False) -> None:
         """Set a variable; a value that grows beyond all use is not known."""

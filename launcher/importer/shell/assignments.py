@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from launcher.importer.findings import TooLong
 from launcher.importer.scripts.marks import origin, plain
-from launcher.importer.scripts.state import Slot, State, TooLong, Value
 from launcher.importer.shell.syntax import field, line_of, text_of
 from launcher.importer.shell.words import MOST_FIELDS
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
+    from launcher.importer.scripts.state import Slot, State, Value
     from launcher.importer.shell.words import WordEvaluator
 
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from launcher.importer.findings import TooLong
 from launcher.importer.scripts.arithmetic import NotComputed
 from launcher.importer.scripts.marks import on_line, plain
-from launcher.importer.scripts.state import Left, State, TooLong
+from launcher.importer.scripts.state import Left, State
 from launcher.importer.secrets import hide
 from launcher.importer.shell.assignments import Assigner
 from launcher.importer.shell.commands import run_words

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from launcher.importer.launch import Reading
+from launcher.importer.findings import bounded
 from launcher.importer.scripts.marks import cleaned
-from launcher.importer.scripts.state import State, TooDeep, TooLong, refused
+from launcher.importer.scripts.state import State
 from launcher.importer.shell.evaluator import Evaluator
 from launcher.importer.shell.syntax import parse
 
 if TYPE_CHECKING:
+    from launcher.importer.launch import Reading
     from launcher.importer.source import Source
 
 FORMAT = "shell"
@@ -32,18 +33,9 @@ def read_shell(source: Source) -> Reading:
         script=source.path.absolute(), runner="the shell", read_names=frozenset(READS.findall(text))
     )
     text = _mended(text, state)
-    try:
+    with bounded(source):
         Evaluator(state, text.encode("utf-8", errors="replace")).run_script(parse(text))
-    except TooDeep as error:
-        raise refused(source, "its brackets are nested too deeply", error.line) from error
-    except RecursionError as error:
-        raise refused(source, "it is nested too deeply") from error
-    except TooLong as error:
-        raise refused(source, "it does far more than a training script does") from error
-    return Reading(
-        format=FORMAT, launches=tuple(state.launches), programs=tuple(state.programs),
-        notes=tuple(state.notes.values()), unreadable=tuple(state.unreadable.values()),
-    )  # fmt: skip
+    return state.reading(FORMAT)
 
 
 def _mended(text: str, state: State) -> str:

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from launcher.importer.scripts.state import TooDeep, TooLong
+from launcher.importer.findings import TooDeep, TooLong
 
 if TYPE_CHECKING:
     from tree_sitter import Node

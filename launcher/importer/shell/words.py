@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from launcher.importer.findings import TooDeep, TooLong
 from launcher.importer.scripts.marks import PLACES, plain
-from launcher.importer.scripts.state import TooDeep, TooLong, Value
 from launcher.importer.shell.outputs import output_of
 from launcher.importer.shell.quoting import ansi, unescaped, unquoted
 from launcher.importer.shell.syntax import MAX_NESTED, line_of, text_of
@@ -14,6 +14,8 @@ from launcher.importer.shell.variables import VariableEvaluator
 
 if TYPE_CHECKING:
     from tree_sitter import Node
+
+    from launcher.importer.scripts.state import Value
 
 MOST_FIELDS = 4000
 
