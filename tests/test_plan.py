@@ -543,7 +543,7 @@ def test_the_command_of_the_full_trainer(paths, data, tmp_path):
     assert dict(word.split("=") for word in switched) == {
         "exact_resume": "true", "state_every_minutes": "15.0", "keep_states": "3", "states_budget_gib": "0.0", "stop_on_nan": "10",
         "cache_images": "folder", "lean_load": "true", "free_text_encoders": "true", "vae_encode": "rows", "vae_decode": "rows",
-        "sample_unet": "autocast", "offload_mib": "0", "allocator": "expandable",
+        "sample_unet": "autocast", "offload_mib": "0", "allocator": "expandable", "boosts": "rounding", "keep_mib": "0",
     }  # fmt: skip
     assert words.index("--switch") < words.index("--")
     assert not any("." in name for name in plan.train)

@@ -10,7 +10,7 @@ from launcher.paths import PACKAGE
 from launcher.plan.names import make_name
 from launcher.plan.records import PORT, RUN
 from launcher.plan.switches import ALLOCATOR_VARIABLE
-from launcher.trainers.switches import FOR_THE_GUARD, switch_word
+from launcher.trainers.switches import NOT_FOR_THE_SHIM, switch_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,11 +27,18 @@ LOG_COLUMNS = 200  # rich wraps at 80 in a pipe and tears paths apart
 REMOVED = (*accelerate.PYTHON_VARIABLES, *accelerate.VARIABLES)
 
 
+def is_direct(processes: int, switches: Mapping[str, object] | None) -> bool:
+    """Whether the training is started by itself: several processes need torchrun, and accelerate, around them."""
+    return processes <= 1 and (switches or {}).get("launch", "direct") == "direct"
+
+
 def make_argv(
     paths: Paths, trainer: Trainer, *, mixed_precision: str, threads: int, resume_state: Path | None,
     switches: Mapping[str, object] | None = None, processes: int = 1, gpus: Sequence[int] = (),
 ) -> tuple[str, ...]:  # fmt: skip
-    """`accelerate launch` of the trainer through the shim, by the training environment's own interpreter.
+    """The trainer through the shim, by the training environment's own interpreter: directly, or by `accelerate launch`.
+
+    The direct way is the very line that accelerate would start, and goes with `make_env(direct=...)`.
 
     Args:
         paths: of this installation.
@@ -39,18 +46,19 @@ def make_argv(
         mixed_precision: `no`, `fp16` or `bf16`.
         threads: of each process.
         resume_state: the state to go on from.
-        switches: of the launcher itself; the shim gets those that are not the guard's.
+        switches: of the launcher itself; the shim gets those that are its own.
         processes: how many train together; each has a card of its own where there are cards.
         gpus: numbers of the cards; empty: the first, or those that `processes` needs.
     """
-    launch = accelerate.launch_argv(
-        paths.trainer_python(trainer.name), paths.accelerate_config(trainer.name),
+    python = paths.trainer_python(trainer.name)
+    launch = (str(python),) if is_direct(processes, switches) else accelerate.launch_argv(
+        python, paths.accelerate_config(trainer.name),
         mixed_precision=mixed_precision, threads=threads, processes=processes, gpus=gpus, port=PORT,
     )  # fmt: skip
     switched = [
         word
         for name, value in (switches or {}).items()
-        if name not in FOR_THE_GUARD
+        if name not in NOT_FOR_THE_SHIM
         for word in ("--switch", switch_word(name, value))
     ]
     shim = (
@@ -68,8 +76,9 @@ def _resume_words(trainer: Trainer, state: Path | None) -> tuple[str, ...]:
 
 
 def make_env(
-    paths: Paths, data: Path, *, gpus: Sequence[int] = (), allocator: str | None = None
-) -> dict[str, str | None]:
+    paths: Paths, data: Path, *, gpus: Sequence[int] = (), allocator: str | None = None,
+    direct: Mapping[str, str] | None = None,
+) -> dict[str, str | None]:  # fmt: skip
     """Changes of the environment; None removes a variable.
 
     Args:
@@ -77,6 +86,7 @@ def make_env(
         data: the image folder, whose caches are shared by its runs.
         gpus: numbers of the cards to be seen; empty: all of them.
         allocator: what torch's allocator is told; None: nothing.
+        direct: what accelerate would say to the process, where it is not there to say it.
     """
     return {
         "PYTHONUTF8": "1",  # Japanese in a print would end the run on a Western Windows
@@ -91,6 +101,7 @@ def make_env(
         **({"USE_LIBUV": "0"} if len(gpus) > 1 else {}),
         **({ALLOCATOR_VARIABLE: allocator} if allocator else {}),
         **dict.fromkeys(REMOVED),
+        **(direct or {}),
     }
 
 
