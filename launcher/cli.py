@@ -87,12 +87,19 @@ def _add_heat(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, metavar="CELSIUS", dest="settings", action="append", type=f"launcher.{switch}={{}}".format, help=text)  # fmt: skip
 
 
+def _add_launch(parser: argparse.ArgumentParser) -> None:
+    """Short for a switch too."""
+    text = "how one process is started: directly (default), or the long way through `accelerate launch`"
+    parser.add_argument("--launch", metavar="WAY", dest="settings", action="append", type="launcher.launch={}".format, help=text)  # fmt: skip
+
+
 def _add_training(commands: Subparsers) -> None:
     train = _add(commands, "train", "train:train", "train a LoRA from a preset: resolve, check, run, watch")
     preflight = _add(commands, "preflight", "preflight:preflight", "everything that speaks against a training, without starting it")  # fmt: skip
     for parser in (train, preflight):
         _add_plan_words(parser)
     _add_heat(train)
+    _add_launch(train)
     train.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     train.add_argument("--background", action="store_true", help="start and return at once; `watch` shows it")
     train.add_argument("--force", action="store_true", help="start in spite of warnings (never of errors)")
@@ -139,6 +146,7 @@ def _add_control(commands: Subparsers) -> None:
     resume = _add(commands, "resume", "control:resume", "go on with a run from its newest good state")
     resume.add_argument("--set", metavar="KEY=VALUE", dest="settings", action="append", default=[], help="change what does not change the training, such as launcher.offload_mib; KEY=none takes one out")  # fmt: skip
     _add_heat(resume)
+    _add_launch(resume)
     resume.add_argument("--background", action="store_true", help="start and return at once")
     resume.add_argument("--force", action="store_true", help="go on in spite of warnings (never of errors)")
     _add_yes(resume)

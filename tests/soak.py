@@ -165,9 +165,9 @@ def kill(run, victim):
     """SIGKILL, no warning; the order is that of a power cut: all at once."""
     state = read_state(run)
     supervisors = {state.supervisor.pid} if state.supervisor else set()
-    parents = {state.trainer_process.pid} if state.trainer_process else set()
-    found = find_by_arguments("--run", str(run.folder))
-    below = [process for process in found if process.pid not in supervisors | parents]
+    words = ("--run", str(run.folder))
+    parents = {process.pid for process in find_by_arguments("accelerate.commands.launch", *words)}
+    below = [process for process in find_by_arguments(*words) if process.pid not in supervisors | parents]
     own = [ProcessId.from_json(event) for event, _ in read_events(run.events) if event["type"] == "start"]
     training = [
         *own,

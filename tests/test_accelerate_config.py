@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("0.25.0", "0.30.0", "1.6.0")  # of the fork, of sd-scripts 0.9.1, of sd-scripts 0.10.1
 PRECISIONS = ("no", "fp16", "bf16")
 TIMEOUT_S = 120
+LONG_WAY = {"launch": "accelerate"}
 SCRIPT = """\
 import json, os, sys
 from accelerate import Accelerator, __version__
@@ -164,6 +165,16 @@ def test_newer_prompt_crashes_on_the_guide_s_answers(drive):
 # --- launches
 
 
+def installation(root, python, version):
+    """A folder that looks like an installed rehearsal, with the environment that `python` belongs to."""
+    paths = Paths(root=root, home=root, shipped=ROOT)
+    paths.trainer("rehearsal").mkdir(parents=True, exist_ok=True)
+    if not paths.trainer_venv("rehearsal").exists():
+        paths.trainer_venv("rehearsal").symlink_to(python.parent.parent, target_is_directory=True)
+    accelerate.write_config(paths.accelerate_config("rehearsal"), version)
+    return paths
+
+
 @pytest.fixture
 def launch(accelerates, training_python, tmp_path, monkeypatch):
     """Starts the very command line of a plan, with a small script in place of shim and trainer."""
@@ -178,16 +189,11 @@ def launch(accelerates, training_python, tmp_path, monkeypatch):
 
     def run(version, precision, *, without=(), protected=True):
         root = tmp_path / f"{version} {precision}"
-        paths = Paths(root=root, home=root, shipped=ROOT)
-        paths.trainer("rehearsal").mkdir(parents=True, exist_ok=True)
-        if not paths.trainer_venv("rehearsal").exists():
-            paths.trainer_venv("rehearsal").symlink_to(
-                training_python.parent.parent, target_is_directory=True
-            )
-        accelerate.write_config(paths.accelerate_config("rehearsal"), version)
+        paths = installation(root, training_python, version)
         argv = make_argv(
-            paths, load_trainer(paths, "rehearsal"), mixed_precision=precision, threads=1, resume_state=None
-        )
+            paths, load_trainer(paths, "rehearsal"), mixed_precision=precision, threads=1, resume_state=None,
+            switches=LONG_WAY,
+        )  # fmt: skip
         words = list(argv[: argv.index(str(SHIM))])
         for flag in without:
             del words[words.index(flag) : words.index(flag) + 2]
@@ -199,6 +205,85 @@ def launch(accelerates, training_python, tmp_path, monkeypatch):
         )  # fmt: skip
 
     return run
+
+
+# What a process can know of how it was started; written to the file that the last word names.
+DUMP = """\
+import json, os, sys
+told = {
+    "environment": dict(os.environ), "words": sys.argv, "python": sys.executable, "prefix": sys.prefix, "flags": str(sys.flags),
+    "options": sys._xoptions, "warnings": sys.warnoptions, "line": sys.orig_argv, "path": sys.path, "folder": os.getcwd(),
+}
+with open(sys.argv[-1], "w", encoding="utf-8") as stream:
+    json.dump(told, stream)
+"""
+
+
+@pytest.fixture
+def dump(accelerates, training_python, tmp_path, monkeypatch):
+    """Starts a small script in place of shim and trainer, with a plan's line and environment: what it sees."""
+    for name, value in HOSTILE.items():
+        monkeypatch.setenv(name, value)
+    script = tmp_path / "a script 訓練.py"
+    script.write_text(DUMP, encoding="utf-8")
+    words = [
+        str(script),
+        "--run",
+        "a'; echo foo",
+        "訓練 データ",
+        "--",
+        "--mixed_precision",
+        "no",
+        "-m",
+        "x=y",
+    ]
+
+    def run(version, precision, way, gpus=()):
+        paths = installation(tmp_path / f"{version} {precision} {gpus}", training_python, version)
+        argv = make_argv(
+            paths, load_trainer(paths, "rehearsal"), mixed_precision=precision, threads=3, resume_state=None, gpus=gpus,
+            switches={"launch": way},
+        )  # fmt: skip
+        said = accelerate.child_variables(version, mixed_precision=precision, threads=3)
+        env = environment(make_env(paths, paths.root, gpus=gpus, direct=said if way == "direct" else None))
+        if version in VERSIONS:
+            env["PYTHONPATH"] = str(accelerates[version])
+        out = paths.root / "told.json"
+        subprocess.run(
+            [*argv[: argv.index(str(SHIM))], *words, str(out)], env=env, cwd=paths.root, capture_output=True, timeout=TIMEOUT_S,
+            check=True,
+        )  # fmt: skip
+        return json.loads(out.read_text(encoding="utf-8"))
+
+    return run
+
+
+@pytest.mark.training
+@pytest.mark.skipif(os.name == "nt", reason="links the environment")
+@pytest.mark.parametrize("version", [*VERSIONS, "installed"])
+def test_the_direct_way_starts_the_very_process_that_accelerate_would(version, dump, training_python):
+    """Environment, words, interpreter, flags and paths: all that a process can know of its start."""
+    if version == "installed":
+        ask = "from importlib.metadata import version; print(version('accelerate'))"
+        version = subprocess.run([training_python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+
+    def both(case):
+        precision, gpus = case
+        return (
+            precision,
+            dump(version, precision, "accelerate", gpus),
+            dump(version, precision, "direct", gpus),
+        )
+
+    cases = [*((precision, ()) for precision in PRECISIONS), ("bf16", (0,))]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for precision, long, direct in pool.map(both, cases):
+            assert direct["environment"] == long["environment"]
+            assert direct == long
+            assert long["environment"]["ACCELERATE_MIXED_PRECISION"] == precision
+            assert long["environment"]["OMP_NUM_THREADS"] == "3"
+            kept_out = set(HOSTILE) - {"ACCELERATE_MIXED_PRECISION", "ACCELERATE_USE_CPU"}
+            assert not kept_out & set(long["environment"])
 
 
 def got(finished):

@@ -200,7 +200,11 @@ VERDICTS = {
     "no words": ("can't open file 'shim'\n", 2, False, Status.FAILED, "can't open file"),
     "nothing trained": ("", 0, True, Status.FAILED, "without having trained"),
     "power cut": ("step 5\nValueError: shown long ago, and swallowed\n", None, True, Status.INTERRUPTED, "power cut"),
-    "tree killed": ("", -9, True, Status.INTERRUPTED, "ended from outside"),
+    "killed, no accelerate": ("", -9, True, Status.INTERRUPTED, "killed from outside (SIGKILL)"),
+    "terminated, no accelerate": ("", -15, True, Status.INTERRUPTED, "ended from outside (SIGTERM)"),
+    "crash, no accelerate": ("", -11, True, Status.FAILED, "crashed (SIGSEGV)"),
+    "unknown signal": ("", -250, True, Status.INTERRUPTED, "ended from outside (signal 250)"),
+    "own error, no accelerate": ("x\nModuleNotFoundError: No module named 'torch'\n", 1, False, Status.FAILED, "No module named 'torch'"),
 }  # fmt: skip
 
 

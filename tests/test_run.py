@@ -18,6 +18,7 @@ from launcher.run import create_run, request_pause, request_stop, start_run, sup
 from launcher.run.supervisor import STOP_GRACE_S, stop_grace_s
 
 pytestmark = pytest.mark.training
+LONG_WAY = "launcher.launch=accelerate"
 
 
 @pytest.fixture
@@ -151,8 +152,24 @@ def test_the_training_outlives_its_supervisor(standin, slow):
     )  # what the dead supervisor last wrote; history knows better
 
 
-def test_the_training_outlives_accelerate(standin, slow):
+def test_one_process_is_started_without_accelerate(standin, slow):
     run = standin.launch()
+    process = ProcessId.from_json(standin.wait_for(run, "start"))
+    assert read_state(run).trainer_process == process
+    assert find_by_arguments("--run", str(run.folder)) == [process]
+    request_stop(run)
+    assert standin.wait_for_end(run).status is Status.CANCELLED
+
+
+def test_the_long_way_ends_the_same(standin):
+    runs = [standin.launch(f"launcher.launch={way}", name=way) for way in ("direct", "accelerate")]
+    assert [standin.wait_for_end(run).status for run in runs] == [Status.SUCCEEDED] * 2
+    losses = [[event["loss"] for event in standin.events(run, "step")] for run in runs]
+    assert losses[0] == losses[1]
+
+
+def test_the_training_outlives_accelerate(standin, slow):
+    run = standin.launch(LONG_WAY)
     process = ProcessId.from_json(standin.wait_for(run, "start"))
     standin.wait_for(run, "step")
     standin.kill(read_state(run).trainer_process)
@@ -163,7 +180,7 @@ def test_the_training_outlives_accelerate(standin, slow):
 
 
 def test_accelerate_dies_before_the_training_has_said_a_word(standin):
-    run = standin.launch()
+    run = standin.launch(LONG_WAY)
     assert wait_until(lambda: read_state(run).trainer_process is not None, timeout_s=30)
     launcher = read_state(run).trainer_process
     others = {launcher.pid, read_state(run).supervisor.pid}
@@ -176,9 +193,10 @@ def test_accelerate_dies_before_the_training_has_said_a_word(standin):
     assert standin.wait_for_end(run).status is Status.SUCCEEDED
 
 
+@pytest.mark.parametrize("way", ["direct", "accelerate"])
 @pytest.mark.parametrize("who", ["trainer", "all"])
-def test_a_killed_training_is_interrupted(standin, slow, who):
-    run = standin.launch()
+def test_a_killed_training_is_interrupted(standin, slow, who, way):
+    run = standin.launch(f"launcher.launch={way}")
     process = ProcessId.from_json(standin.wait_for(run, "start"))
     standin.wait_for(run, "state")
     state = read_state(run)

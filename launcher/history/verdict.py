@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -92,22 +93,33 @@ def error_in(log: str) -> Failure | None:
 
 
 def _crash(log: str, exit_code: int | None) -> str | None:
-    signal = KILLED.search(log)
-    if signal and signal[1] in CRASHES:
-        return f"the training process crashed ({signal[1]}): a driver or library fault, not a setting"
+    name = _signal(log, exit_code)
+    if name in CRASHES:
+        return f"the training process crashed ({name}): a driver or library fault, not a setting"
     if WINDOWS_CRASH.search(log) or (exit_code is not None and exit_code > 0xC0000000):
         return "the training process crashed (access violation or the like): a driver or library fault, not a setting"
     return None
 
 
+def _signal(log: str, exit_code: int | None) -> str:
+    """The signal that ended the training, by name: accelerate tells it in the log, a process without it by its code."""
+    told = KILLED.search(log)
+    if told:
+        return told[1]
+    if exit_code is None or exit_code >= 0:
+        return ""
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return f"signal {-exit_code}"
+
+
 def _interruption(log: str, exit_code: int | None) -> str:
-    signal = KILLED.search(log)
-    if signal and signal[1] == "SIGKILL":
+    name = _signal(log, exit_code)
+    if name == "SIGKILL":
         return "the training process was killed from outside (SIGKILL): by hand, or by the system for want of RAM"
-    if signal:
-        return f"the training process was ended from outside ({signal[1]})"
-    if exit_code is not None and exit_code < 0:
-        return "the process tree was ended from outside"
+    if name:
+        return f"the training process was ended from outside ({name})"
     return "the process is gone and left no word: power cut, restart, or killed from outside"
 
 

@@ -90,6 +90,7 @@ use_cpu: false
 # Keys that a version writes beyond that (and that 0.25.0 would refuse). Versions that are not named here either write
 # the form as it is, or cannot write any: 1.6.0 and 1.15.0 ask an eighth question and then crash (tests drive them).
 _MORE = {"0.30.0": "enable_cpu_affinity: false\n"}
+_REGIONS_SINCE = (1, 7)  # 1.6.0 has no such variable, 1.15.0 has it
 _CRASHES_SINCE = (1, 6)  # the first version seen to; what lies between it and 0.30 was not tried
 
 # The same for Python itself. PYTHONIOENCODING would undo UTF-8, in which Japanese can be printed everywhere.
@@ -128,8 +129,11 @@ def config_text(version: str) -> str:
 
 def crashes_on_fp8(version: str) -> bool:
     """Whether `accelerate config` of that version ends with a traceback, and without a file, on the answer fp8."""
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    return numbers >= _CRASHES_SINCE
+    return _numbers(version) >= _CRASHES_SINCE
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def remark(version: str) -> str:
@@ -186,6 +190,27 @@ def launch_argv(
         "--num_processes", str(processes), "--num_machines", "1", "--dynamo_backend", "no",
         "--num_cpu_threads_per_process", str(threads), *(several if processes > 1 else ()),
     )  # fmt: skip
+
+
+def child_variables(version: str, *, mixed_precision: str, threads: int) -> dict[str, str]:
+    """What `accelerate launch` puts into the environment of one process, with our file and the line of `launch_argv`.
+
+    Its script gets the words behind it, started by the environment's own interpreter, and nothing else: whoever sets
+    these starts the same training without it (tests/test_accelerate_config.py compares both with the real ones).
+
+    Args:
+        version: of the environment's accelerate; empty: unknown.
+        mixed_precision: `no`, `fp16` or `bf16`.
+        threads: of the process.
+    """
+    compiles_regions = _numbers(version) >= _REGIONS_SINCE
+    return {
+        "ACCELERATE_USE_CPU": "False", "ACCELERATE_MIXED_PRECISION": mixed_precision,
+        "ACCELERATE_DYNAMO_BACKEND": "NO", "ACCELERATE_DYNAMO_MODE": "default",
+        "ACCELERATE_DYNAMO_USE_FULLGRAPH": "False", "ACCELERATE_DYNAMO_USE_DYNAMIC": "False",
+        **({"ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION": "False"} if compiles_regions else {}),
+        "OMP_NUM_THREADS": str(threads),
+    }  # fmt: skip
 
 
 def global_configs(environ: Mapping[str, str], home: Path) -> list[Path]:

@@ -47,6 +47,13 @@ def attention_of(paths: Paths, trainer: str) -> str | None:
     return attention if isinstance(attention, str) else None
 
 
+def accelerate_of(paths: Paths, trainer: str) -> str:
+    """The version of accelerate that the environment was proved with; empty: nobody knows."""
+    versions = _proof(paths, trainer).get("versions")
+    version = versions.get("accelerate") if isinstance(versions, dict) else None
+    return version if isinstance(version, str) else ""
+
+
 def _proof(paths: Paths, trainer: str) -> dict[str, Any]:
     try:
         ready = read_json(marker(paths, trainer))

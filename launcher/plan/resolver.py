@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from launcher.errors import UsageError
+from launcher.install import accelerate
 from launcher.machine import Fact
 from launcher.plan.cards import (
     cards_fact,
@@ -16,10 +17,10 @@ from launcher.plan.cards import (
     refuse_cards,
     steps_on,
 )
-from launcher.plan.command import make_argv, make_env
+from launcher.plan.command import is_direct, make_argv, make_env
 from launcher.plan.counting import count_steps
 from launcher.plan.dataset import data_notes, make_dataset
-from launcher.plan.device import CARD, CPU, choose_device, choose_threads
+from launcher.plan.device import CARD, CPU, accelerate_of, choose_device, choose_threads
 from launcher.plan.evidence import FACT, model_fact
 from launcher.plan.files import make_train
 from launcher.plan.names import check_name, make_name
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
     from launcher.paths import Paths
     from launcher.preset import Preset, Settings
     from launcher.trainers import Trainer
+
+
+class _Each(TypedDict):
+    """What every training process is told."""
+
+    mixed_precision: str
+    threads: int
 
 
 def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
@@ -179,18 +187,17 @@ def _with_commands(paths: Paths, plan: Plan, trainer: Trainer) -> Plan:
     threads = facts.get("threads", 1)
     cards = cards_of(facts.get("gpus"))
     switches = switch_values(plan.options)
+    precision = plan.options.get("mixed_precision")
+    each: _Each = {
+        "mixed_precision": str(precision.value) if precision else "no",
+        "threads": threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1,
+    }
+    processes = max(1, len(cards))
     argv = make_argv(
-        paths,
-        trainer,
-        mixed_precision=str(plan.options["mixed_precision"].value)
-        if "mixed_precision" in plan.options
-        else "no",
-        threads=threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1,
-        resume_state=plan.resume_state,
-        switches=switches,
-        processes=max(1, len(cards)),
-        gpus=cards,
-    )
+        paths, trainer, resume_state=plan.resume_state, switches=switches, processes=processes, gpus=cards, **each
+    )  # fmt: skip
+    version = accelerate_of(paths, trainer.name)
+    direct = accelerate.child_variables(version, **each) if is_direct(processes, switches) else None
     allocator = allocator_of(switches, has_card=facts.get("device") == CARD, system=str(facts.get("system")))
     train = make_train(
         plan.options,
@@ -198,6 +205,5 @@ def _with_commands(paths: Paths, plan: Plan, trainer: Trainer) -> Plan:
         model=plan.model,
         tokenizers=paths.tokenizers if trainer.needs_model else None,
     )
-    return replace(
-        plan, argv=argv, env=make_env(paths, plan.data, gpus=cards, allocator=allocator), train=train
-    )
+    env = make_env(paths, plan.data, gpus=cards, allocator=allocator, direct=direct)
+    return replace(plan, argv=argv, env=env, train=train)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from launcher.errors import InputError
 from launcher.trainers import rehearsal
 from launcher.trainers.options import Option, load_options
-from launcher.trainers.switches import FOR_THE_GUARD, SWITCHES
+from launcher.trainers.switches import NOT_FOR_THE_SHIM, SWITCHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,12 @@ TITLES = {
     FORK: "KohakuBlueleaf/sd-scripts, the fp8 experiments of January 2024",
 }
 # What the shim does for every trainer; the rest changes code that only sd-scripts has.
-COMMON_SWITCHES = FOR_THE_GUARD | {"state_every_minutes", "keep_states", "states_budget_gib", "stop_on_nan"}
+COMMON_SWITCHES = NOT_FOR_THE_SHIM | {
+    "state_every_minutes",
+    "keep_states",
+    "states_budget_gib",
+    "stop_on_nan",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
