@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from launcher.errors import InputError, UsageError
 from launcher.files import write_json
+from launcher.install.accelerate import child_variables
 from launcher.machine import Fact, Gpu, Machine
 from launcher.paths import Paths, RunPaths
 from launcher.plan import (
@@ -27,7 +28,8 @@ from launcher.plan import (
     survey,
 )
 from launcher.plan.cards import choose_cards
-from launcher.plan.command import make_argv
+from launcher.plan.changes import change_plan
+from launcher.plan.command import SHIM, make_argv
 from launcher.plan.resolver import without_cache_info
 from launcher.plan.tomlout import write_toml
 from launcher.preset import Setting, Settings, list_presets
@@ -187,7 +189,7 @@ def test_bf16_becomes_fp16_on_an_old_card(paths, data):
     assert "instead of bf16, presets/sdxl-fp8.toml:18" in plan.options["mixed_precision"].source
     assert plan.train["full_fp16"] is True
     assert "full_bf16" not in plan.train
-    assert plan.argv[plan.argv.index("--mixed_precision") + 1] == "fp16"
+    assert plan.env["ACCELERATE_MIXED_PRECISION"] == "fp16"
     assert any("compute capability" in note for note in plan.notes)
 
 
@@ -319,12 +321,29 @@ def test_the_two_files_and_the_command(paths, data, tmp_path):
     argv = render_argv(plan, run)
     assert argv[argv.index("--run") + 1] == str(run.folder)
     assert argv[-4:] == ("--config_file", str(run.train_toml), "--dataset_config", str(run.dataset_toml))
-    assert argv[0] == str(paths.trainer_python("rehearsal"))
-    assert argv[3:5] == ("-m", "accelerate.commands.launch")
+    assert argv[:2] == (str(paths.trainer_python("rehearsal")), str(SHIM))
+
+
+def test_one_process_is_started_directly_with_what_accelerate_would_give_it(paths, data):
+    plan = plan_for(paths, data)
+    assert "accelerate.commands.launch" not in plan.argv
+    found = {name: value for name, value in plan.env.items() if name.startswith("ACCELERATE_") and value}
+    found["OMP_NUM_THREADS"] = plan.env["OMP_NUM_THREADS"]
+    assert found == child_variables("", mixed_precision="bf16", threads=plan.machine["threads"].value)
+    assert not any("launch=" in word for word in plan.argv)
+
+
+def test_the_long_way_is_a_switch(paths, data):
+    plan = plan_for(paths, data, "launcher.launch=accelerate")
+    assert plan.argv[3:5] == ("-m", "accelerate.commands.launch")
+    assert plan.env["ACCELERATE_MIXED_PRECISION"] is None
+    assert "OMP_NUM_THREADS" not in plan.env
+    assert not any("launch=" in word for word in plan.argv)
+    assert change_plan(paths, plan, ["launcher.launch=direct"]).options["launcher.launch"].value == "direct"
 
 
 def test_everything_accelerate_would_guess_is_said(paths, data):
-    argv = plan_for(paths, data).argv
+    argv = plan_for(paths, data, "launcher.launch=accelerate").argv
     launch = argv[: argv.index("--run")]
     said = {flag: launch[launch.index(flag) + 1] for flag in launch if flag.startswith("--")}
     assert said == {
@@ -346,7 +365,7 @@ def test_environment_forces_utf8_and_forgets_other_tools(paths, data):
     env = plan_for(paths, data).env
     assert env["PYTHONUTF8"] == "1"
     assert env["HF_HUB_OFFLINE"] == "1"
-    assert env["ACCELERATE_MIXED_PRECISION"] is None
+    assert env["ACCELERATE_TORCH_DEVICE"] is None
     assert env["PYTHONPATH"] is None
 
 
@@ -658,7 +677,7 @@ def test_a_rehearsal_has_only_the_switches_that_it_obeys(paths, data):
     assert {name for name in plan.options if name.startswith("launcher.")} == {
         "launcher.state_every_minutes", "launcher.keep_states", "launcher.states_budget_gib", "launcher.stop_on_nan",
         "launcher.hold_above_c", "launcher.continue_below_c", "launcher.on_battery", "launcher.on_low_disk",
-        "launcher.offload_mib",
+        "launcher.offload_mib", "launcher.launch",
     }  # fmt: skip
     assert any("launcher.offload_mib" in note for note in plan.notes if note.startswith("Without effect"))
 
