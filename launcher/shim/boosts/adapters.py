@@ -55,15 +55,17 @@ def adapter_of(layer: Any) -> Adapter | None:
     taken = layer.__dict__.get("forward")
     if taken is None:
         return None
-    owner = getattr(taken, "__self__", None)
-    if type(owner).__name__ != PLAIN or getattr(taken, "__func__", None) is not type(owner).forward:
+    owner: Any = getattr(taken, "__self__", None)
+    made_by: Any = type(owner)
+    if made_by.__name__ != PLAIN or getattr(taken, "__func__", None) is not made_by.forward:
         raise ForeignError(f"its forward is {getattr(taken, '__qualname__', taken)}")
     if "forward" in owner.__dict__:
         raise ForeignError("its LoRA has a forward of its own")
-    below = owner.org_forward
+    below: Any = owner.org_forward
+    of_layer: Any = type(layer)
     if (
         getattr(below, "__self__", None) is not layer
-        or getattr(below, "__func__", None) is not type(layer).forward
+        or getattr(below, "__func__", None) is not of_layer.forward
     ):
         raise ForeignError("its LoRA lies over another network")
     for name in NAMES_OF_CHANCE:
