@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from launcher import hashes
 from launcher.checkpoint.header import HeaderError, read_header
-from launcher.files import BLOCK_BYTES, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,6 @@ SAMPLES = 64  # as many places as the shim looks at for its caches
 SAMPLE_BYTES = 4096
 DIGEST_BYTES = 20
 MOST_FILES = 1000  # of a diffusers folder; a real one has about thirty
-MOST_REMEMBERED = 500
-MOST_NOTE_BYTES = 1 << 20
-SHA256_DIGITS = 64
 
 
 def quick_print(path: Path) -> str:
@@ -68,61 +65,16 @@ def _print_of(path: Path) -> str:
 
 def known_hash(paths: Paths, path: Path) -> str | None:
     """The SHA-256 of a file, if it was computed before and the file has not been touched since."""
-    try:
-        known = _read_notes(paths).get(_key(path))
-    except OSError:
-        return None
-    return known if isinstance(known, str) and len(known) == SHA256_DIGITS else None
+    return hashes.known(paths.model_notes, path)
 
 
 def full_hash(paths: Paths, path: Path, tell: Callable[[int, int], None] = lambda _done, _total: None) -> str:
     """The SHA-256 of the whole file: remembered, else computed. `tell` hears how many bytes of how many are done.
 
-    sd-scripts computes the same number at each start for its metadata (`train_util.calculate_sha256`, 5.5 s for
-    6.9 GB from a warm cache: facts/gpu.md); it takes no answer from outside, so the launcher cannot spare it that.
+    sd-scripts wants the same number at each start for its metadata (`train_util.calculate_sha256`, 5.5 s for 6.9 GB
+    from a warm cache: facts/gpu.md); the shim answers from the same notes (`launcher.shim.startup.checksums`).
 
     Raises:
         OSError: it cannot be read.
     """
-    known = known_hash(paths, path)
-    if known:
-        return known
-    if not path.is_file():
-        raise FileNotFoundError(2, "it is no file", str(path))
-    key, total, done = _key(path), path.stat().st_size, 0
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(BLOCK_BYTES):
-            digest.update(block)
-            done += len(block)
-            tell(done, total)
-    if _key(path) == key:  # else it was written to while we read
-        _remember(paths, key, digest.hexdigest())
-    return digest.hexdigest()
-
-
-def _key(path: Path) -> str:
-    """What tells that a file was not touched: path, size, time of its last change, inode."""
-    real = path.resolve()
-    about = real.stat()
-    return f"{real}|{about.st_size}|{about.st_mtime_ns}|{about.st_ino}"
-
-
-def _read_notes(paths: Paths) -> dict[str, Any]:
-    """What was remembered; damaged notes are as good as none."""
-    try:
-        if paths.model_notes.stat().st_size > MOST_NOTE_BYTES:
-            return {}
-        value = json.loads(paths.model_notes.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _remember(paths: Paths, key: str, digest: str) -> None:
-    notes = {**_read_notes(paths), key: digest}
-    try:
-        paths.model_notes.parent.mkdir(parents=True, exist_ok=True)
-        write_json(paths.model_notes, dict(list(notes.items())[-MOST_REMEMBERED:]))
-    except (OSError, UnicodeError):  # only a convenience: it is computed again
-        return
+    return known_hash(paths, path) or hashes.sha256(paths.model_notes, path, tell)
