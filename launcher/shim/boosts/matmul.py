@@ -21,7 +21,13 @@ SHARED = "matmul"  # under which name it stands in scene.shared
 
 
 class Matmul:
-    """The stock way: the weight is cast to x's type, multiplied, and forgotten."""
+    """The stock way: the weight is cast to x's type, multiplied, and forgotten.
+
+    `can_add`: `add_forward` and `add_input_gradient` cost no pass of their own. Then a small summand (a LoRA's) is best
+    made first and the large product added to it: only the sum is rounded at full size, once.
+    """
+
+    can_add = True
 
     def __init__(self, ops: Ops) -> None:
         self.ops = ops
@@ -35,6 +41,14 @@ class Matmul:
     def input_gradient(self, grad: Tensor, weight: Tensor) -> Tensor:
         """`grad @ weight` in grad's type, new memory: what `forward` gives back to its x."""
         return grad.mm(self._in(grad.dtype, weight))
+
+    def add_forward(self, y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """`y += x @ weight.T`"""
+        return y.addmm_(x, self._in(x.dtype, weight).t())
+
+    def add_input_gradient(self, into: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+        """`into += grad @ weight`"""
+        return into.addmm_(grad, self._in(grad.dtype, weight))
 
     def _in(self, dtype: Any, weight: Tensor) -> Tensor:
         return weight if weight.dtype == dtype else self.ops.cast(weight, dtype)
