@@ -1,0 +1,96 @@
+"""The boost `lora` against stock layers, run by the training environment's Python on models of our own."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROBE = ROOT / "tests" / "boost_lora_probe.py"
+
+
+def ask(python, *words):
+    command = [str(word) for word in (python, PROBE, *words)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280, env=env, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def typical(errors):
+    """Root mean square over the seeds, of each tensor."""
+    return [(sum(one * one for one in column) / len(column)) ** 0.5 for column in zip(*errors, strict=True)]
+
+
+@pytest.mark.training
+def test_gradients_are_those_of_the_formula(training_python):
+    found = ask(training_python, "gradients")
+    assert len(found) == 5
+    assert all(found.values())
+
+
+@pytest.mark.training
+def test_no_output_and_no_gradient_is_further_from_the_right_one_than_stocks(training_python):
+    rows = ask(training_python, "closeness")
+    kinds = {(row["stored"], row["autocast"]) for row in rows}
+    assert len(kinds) == 4
+    for kind in kinds:
+        chosen = [row for row in rows if (row["stored"], row["autocast"]) == kind]
+        assert all(row["reason"] is None and not row["told"] and all(row["types"]) for row in chosen)
+        assert not all(row["same"] for row in chosen)  # it did something
+        ours, stock = (typical([row[side] for row in chosen]) for side in ("ours", "stock"))
+        margin = 1.0 if "bfloat16" in kind[1] else 1.1  # of 3e-7, in fp32
+        assert all(mine <= margin * theirs for mine, theirs in zip(ours, stock, strict=True)), (
+            kind,
+            ours,
+            stock,
+        )
+
+
+@pytest.mark.training
+def test_it_is_put_in_and_taken_out_without_a_trace(training_python):
+    seen = ask(training_python, "behaviour")
+    assert seen["reason"] is None
+    assert seen["partly"] == "1 layers stay stock: rank_dropout of its LoRA (1)"
+    assert seen["taken"] == [True, False]
+    assert seen["name"] == "LoRAModule"
+    for fact in ("random", "adapter", "state", "repeats", "checkpoint", "no_grad", "undone"):
+        assert seen[fact], fact
+    assert len(seen["multipliers"]) >= 3
+    assert max(seen["multipliers"]) < 0.01
+    assert seen["told"] == []
+
+
+@pytest.mark.training
+def test_what_fails_in_forward_or_backward_is_done_stocks_way_and_turned_off(training_python):
+    found = ask(training_python, "failures")
+    memory = found.pop("memory")
+    assert sorted(found) == ["backward", "forward", "late"]
+    for seen in found.values():
+        assert seen["reason"] is None
+        assert seen["told"] == ["lora: failed and was turned off: ValueError: a kernel broke"]
+        assert not seen["on"]
+        assert seen["after"]  # stock's bits from then on
+        assert max(seen["ours"]) <= 1.2 * max(seen["stock"])
+    assert memory == {"raised": [1, 3], "on": True, "told": []}
+
+
+@pytest.mark.training
+@pytest.mark.parametrize(
+    "variable", ["LAUNCHER_SD_SCRIPTS", "LAUNCHER_SD_SCRIPTS_FP8", "LAUNCHER_SD_SCRIPTS_091"]
+)
+def test_the_real_network(variable):
+    place, code = os.environ.get("LAUNCHER_REAL_ENVS"), os.environ.get(variable)
+    if not place or not code:
+        pytest.skip(f"LAUNCHER_REAL_ENVS and {variable} name no folders")
+    python = Path(place) / "sd-scripts" / "1" / "venv" / "bin" / "python"
+    seen = ask(python, "upstream", code)
+    assert seen["reason"] is None
+    assert seen["count"] == 3
+    assert 0 < seen["apart"] < 0.02
+    assert seen["names"]
+    assert seen["told"] == []
