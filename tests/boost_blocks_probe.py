@@ -138,6 +138,7 @@ def kept():
     training = Training().boost()
     right = training.step()
     keeper = training.keep(1)
+    keeper._budget = 1 << 18  # what both blocks need is three quarters of it
     learning = [keeper.kept_mib for _ in range(2) if same(training.step(), right)]
     everything = same(training.step(), right), keeper.kept_mib
     had = keeper.lower()

@@ -57,7 +57,7 @@ def measure(width, heads, tokens, *, options, device):
         width=width, text_width=TEXT, heads=heads, blocks=options.blocks, rank=options.rank, device=device
     )
     for name, param in stack.named_parameters():
-        if ".norm" in name:
+        if ".norm" in name and device.type == "cuda":
             param.data = param.data.to(
                 torch.float8_e4m3fn
             )  # CUDA's autocast takes them, as upstream stores them

@@ -52,7 +52,7 @@ def _names() -> Mapping[str, str]:
 def _attempt(context: Context, accelerator: Any) -> None:
     try:
         scene = make_scene(context, accelerator)
-        outcomes = start(scene, _boosts())
+        outcomes = start(scene, _boosts(scene))
     except Exception as error:  # noqa: BLE001  (fails open: the stock training is right, only slower)
         context.warn(
             f"boosts: could not be set up, training goes on without them: {type(error).__name__}: {error}"
@@ -63,10 +63,15 @@ def _attempt(context: Context, accelerator: Any) -> None:
     )
 
 
-def _boosts() -> Iterable[Boost]:
-    from launcher.shim.boosts import NAMES
-
-    return [import_module(name) for name in NAMES.values()]  # type: ignore[misc]
+def _boosts(scene: Scene) -> Iterable[Boost]:
+    """Those that can be imported; one that cannot is told, and costs the others nothing."""
+    for name, module in _names().items():
+        try:
+            boost: Any = import_module(module)
+        except Exception as error:  # noqa: BLE001  (another torch, or another Triton)
+            scene.tell(name, f"cannot be imported: {type(error).__name__}: {error}")
+            continue
+        yield boost
 
 
 def make_scene(context: Context, accelerator: Any) -> Scene:
