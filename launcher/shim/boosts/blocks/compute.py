@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional as F  # noqa: N812  (everybody calls it so)
 
 from launcher.shim.boosts.blocks.layout import FF1, FF2, KV2, OUT1, OUT2, Q2, QKV
 
@@ -69,18 +68,20 @@ class Pass:
 
     def layers(self, place: int, x: Tensor, kept: Kept, *, with_bias: bool = False) -> Tensor:
         """(rows, ins) -> (rows, count * outs), LoRA included."""
-        group = self.groups[place]
-        bias = group.bias if with_bias else None
-        if self.tools.matmul is not None:
-            y = self.tools.matmul.forward(x, group.weight(self.laid.weights), bias)
-        else:
-            y = F.linear(x, group.weight(self.cast), bias)
+        group, up, scale = self.groups[place], self.groups[place].up(self.loras), self.scales[place]
         low = kept.lows[place] = torch.mm(x, group.down(self.loras).t())
-        up, scale = group.up(self.loras), self.scales[place]
-        if group.count == 1:
-            return y.addmm_(low, up[0].t(), alpha=scale)
-        _split(y, group.count).baddbmm_(_split(low, group.count), up.transpose(1, 2), alpha=scale)
-        return y
+        bias = group.bias if with_bias else None
+        if group.count > 1:
+            y = torch.empty((x.shape[0], group.count * group.outs), dtype=x.dtype, device=x.device)
+            parts = _split(y, group.count)
+            torch.baddbmm(parts, _split(low, group.count), up.transpose(1, 2), beta=0, alpha=scale, out=parts)
+        elif bias is None:
+            y = _scaled_mm(low, up[0].t(), scale)
+        else:
+            y = torch.addmm(bias, low, up[0].t(), alpha=scale)
+        if self.tools.matmul is not None:
+            return y.add_(self.tools.matmul.forward(x, group.weight(self.laid.weights), None))
+        return y.addmm_(x, group.weight(self.cast).t())
 
     def layers_backward(
         self, place: int, grad: Tensor, x: Tensor, kept: Kept, grads: Tensor, *, needs_x: bool = True
@@ -101,11 +102,10 @@ class Pass:
         torch.mm(grad_low.t(), x, out=group.down(grads))
         if not needs_x:
             return None
+        found = torch.mm(grad_low, down)
         if self.tools.matmul is not None:
-            found = self.tools.matmul.input_gradient(grad, group.weight(self.laid.weights))
-        else:
-            found = torch.mm(grad, group.weight(self.cast))
-        return found.addmm_(grad_low, down)
+            return found.add_(self.tools.matmul.input_gradient(grad, group.weight(self.laid.weights)))
+        return found.addmm_(grad, group.weight(self.cast))
 
     # Attention
 
