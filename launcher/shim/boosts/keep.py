@@ -29,6 +29,8 @@ MIB = 1 << 20
 RESERVE_MIB = 512  # for what the desktop takes later, and for gaps between pieces
 LEARNING = 2  # steps of a shape before anything is kept: the second one has the optimizer's memory too
 FULL = 4  # steps in a row in which torch had to give memory back: the card is full (sampling does so once)
+LOOK_EVERY = 16  # steps; Windows' driver puts what does not fit into slow RAM without a word
+LEAST_MIB = 128  # less than this free for a while: another program wants the card
 VALUES = {ATTENTION: 9, ALL: 17}  # kept for each token and channel of a block
 
 
@@ -78,6 +80,11 @@ class Card:
             return 0
         return int(torch.cuda.memory_stats_as_nested_dict(self.device).get("num_alloc_retries", 0))
 
+    def give_back(self) -> None:
+        """What torch holds without need."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
 
 @dataclass(kw_only=True, slots=True)
 class Shape:
@@ -111,10 +118,15 @@ class Keeper:
 
     def lower(self) -> bool:
         """After running out of memory: half as much from now on. False where there was nothing left to lower."""
-        had = any(shape.levels for shape in self._shapes.values())
+        had = self._kept
         self._budget = (self._budget or 0) // 2
         self._forget()
+        self._card.give_back()
         return had
+
+    @property
+    def _kept(self) -> bool:
+        return any(shape.levels for shape in self._shapes.values())
 
     @property
     def kept_mib(self) -> float:
@@ -137,7 +149,8 @@ class Keeper:
     def _watch(self) -> None:
         before, self._retries = self._retries, self._card.retries()
         self._full = self._full + 1 if self._retries > before else 0
-        if self._full >= FULL:
+        is_short = self._kept and self._steps % LOOK_EVERY == 0 and self._card.spare() < LEAST_MIB * MIB
+        if self._full >= FULL or is_short:
             self._full = 0
             self.lower()
 
