@@ -6,7 +6,7 @@ import functools
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from launcher.shim.boosts.records import Boost, Outcome, is_wanted
+from launcher.shim.boosts.records import Boost, Kind, Outcome, is_wanted
 from launcher.shim.boosts.scene import Machine, Scene
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ def start(scene: Scene, boosts: Iterable[Boost]) -> list[Outcome]:
 
 def _start_one(scene: Scene, boost: Boost) -> Outcome:
     name, kind = boost.NAME, boost.KIND
-    reason = is_wanted(kind, scene.switches[f"boost_{name}"], scene.switches["boosts"])
+    switch = scene.switches[f"boost_{name}"]
+    reason = is_wanted(kind, switch, scene.switches["boosts"])
+    if scene.machine.device.type == "cpu" and switch != "on" and kind is not Kind.EXACT:
+        reason = reason or "on the processor only where it is switched on"
     try:
         reason = reason or boost.reason_against(scene) or _differs(boost, scene)
         if reason is None:
