@@ -108,8 +108,22 @@ def _add_training(commands: Subparsers) -> None:
         _add_yes(parser)
         _add_json(parser)
     _add_check(commands)
+    _add_bench(commands)
     demo = _add(commands, "demo", "demo:demo", "everything once, unattended: a small LoRA from sample images in about a minute")  # fmt: skip
     demo.add_argument("--steps", type=int, help="train this many steps instead of the preset's")
+
+
+def _add_bench(commands: Subparsers) -> None:
+    bench = _add(commands, "bench", "bench:bench", "measure on this computer how much faster the boosts train: a few steps with and without, in turn")  # fmt: skip
+    bench.add_argument("preset", metavar="PRESET", nargs="?", help="name of a preset, or a TOML file (default: as the last run was trained)")  # fmt: skip
+    _add_data_words(bench)
+    bench.add_argument("--model", metavar="FILE", help="base model (.safetensors) (default: the last run's)")
+    bench.add_argument("--steps", type=int, default=12, metavar="N", help="counted steps of each run, behind a warm-up (default: 12)")  # fmt: skip
+    bench.add_argument("--rounds", type=int, default=2, metavar="R", help="how often each way is run (default: 2)")  # fmt: skip
+    bench.add_argument("--each", action="store_true", help="also every boost alone: takes long")
+    bench.add_argument("--force", action="store_true", help="start in spite of warnings (never of errors)")
+    _add_yes(bench)
+    _add_json(bench)
 
 
 def _add_check(commands: Subparsers) -> None:

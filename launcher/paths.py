@@ -70,6 +70,11 @@ class Paths:
         return self.home / "user" / "cache" / "datasets"
 
     @property
+    def bench_results(self) -> Path:
+        """What `bench` measured on this computer."""
+        return self.home / "user" / "bench.json"
+
+    @property
     def contact_sheets(self) -> Path:
         """Pages that `check` writes where no other place is named."""
         return self.home / "user" / "checks"

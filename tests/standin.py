@@ -65,6 +65,7 @@ def read_config_from_file(args, parser):
 
 class StandinTrainer:
     def train(self, args):
+        pretend_boosts(args)
         self.accelerator = Accelerator(cpu=os.environ.get("STANDIN_GPU") != "1")
         torch.manual_seed(args.seed)
         net = torch.nn.Sequential(
@@ -162,6 +163,42 @@ class StandinTrainer:
         Path(args.output_dir).mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.detach().contiguous() for name, tensor in self.net.state_dict().items()}
         save_file(weights, str(Path(args.output_dir) / f"{stem}.safetensors"), {"ss_steps": str(self.step)})
+
+
+def pretend_boosts(args):
+    """STANDIN_BOOSTED: seconds of a step where the plan switches boosts on; told as the shim tells of real ones."""
+    seconds = os.environ.get("STANDIN_BOOSTED")
+    if not seconds:
+        return
+    run = Path(args.config_file).parent
+    options = json.loads((run / "plan.json").read_text(encoding="utf-8"))["options"]
+    on = {name: item["value"] for name, item in options.items() if name.startswith("launcher.boost")}
+    highest = on.pop("launcher.boosts", "off")
+    alone = [name.removeprefix("launcher.boost_") for name, value in on.items() if value == "on"]
+    if highest == "off" and not alone:
+        return
+    args.step_seconds = float(seconds)
+    args.act = os.environ.get("STANDIN_BOOSTED_ACT", args.act)
+    told = [
+        {
+            "name": name,
+            "kind": "exact",
+            "used": not alone or name in alone,
+            "reason": "switched off" if alone else "",
+        }
+        for name in ("gradients", "cast")
+    ]
+    told.append(
+        {
+            "name": "fp8_matmul",
+            "kind": "approximate",
+            "used": False,
+            "reason": "approximate: only where asked for",
+        }
+    )
+    event = {"v": 1, "t": time.time(), "type": "boosts", "boosts": told, "ops": "torch", "device": "cpu"}
+    with (run / "events.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(event) + "\n")
 
 
 def act(what, step):

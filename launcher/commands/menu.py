@@ -102,6 +102,7 @@ def words_of(action: MenuAction) -> list[str]:
         "tag": ["tag"],
         "import": ["import"],
         "export": ["export"],
+        "bench": ["bench"],
     }
     return words[action.kind]
 

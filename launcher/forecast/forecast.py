@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.forecast.constants import load_constants
 from launcher.forecast.disk import SPARE_MIB, count_images, writes_of
-from launcher.forecast.pace import earlier_runs, pace
+from launcher.forecast.pace import earlier_benches, earlier_runs, pace
 from launcher.forecast.ram import ram
 from launcher.forecast.setup import setup_of, sides_of
 from launcher.forecast.vram import vram
 from launcher.machine import free_disk_mib
 from launcher.plan.cards import cards_of
+from launcher.plan.speed import boosts_of
 from launcher.trainers import DEFAULT_TRAINER
 
 if TYPE_CHECKING:
@@ -195,8 +196,9 @@ def _pace(paths: Paths, plan: Plan, setup: Setup, machine: Machine) -> Pace | No
     gathered = plan.options.get("gradient_accumulation_steps")
     count = gathered.value if gathered is not None and isinstance(gathered.value, int) else 1
     return pace(
-        setup, machine.gpu.name, earlier=earlier_runs(paths.runs, plan.trainer), images=count_images(plan),
-        steps_gathered=max(1, count),
+        setup, machine.gpu.name, images=count_images(plan), steps_gathered=max(1, count),
+        earlier=(*earlier_runs(paths.runs, plan.trainer), *earlier_benches(paths, plan.trainer)),
+        boosts=boosts_of({name: setting.value for name, setting in plan.options.items()}),
     )  # fmt: skip
 
 

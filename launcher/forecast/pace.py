@@ -1,4 +1,4 @@
-"""How long a step and a run will take: from this computer's earlier runs, else from what the card can do, as a guess."""
+"""How long a step and a run will take: from this computer's earlier runs and benches, else from what the card can do, as a guess."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import os
 import statistics
 import sys
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,10 @@ from launcher.errors import InputError
 from launcher.events import parse_event
 from launcher.files import read_json
 from launcher.forecast.setup import setup_of
+from launcher.machine.benched import load_comparisons
 from launcher.monitor.values import number
 from launcher.paths import RunPaths
+from launcher.plan.speed import OFF, boosts_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,9 +27,10 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from launcher.forecast.setup import Setup
+    from launcher.paths import Paths
 
 CARDS = Path(__file__).parent / "cards.toml"
 # One step at 1024x1024, dim 32, batch 1, checkpointed: trace of a real run (facts/gpu.md, section 4).
@@ -38,6 +42,7 @@ START_S, IMAGE_S = (
     75.0,
     0.5,
 )  # until the first step, and for each image that is encoded; seen 60 to 90 s and 0.3 to 0.6
+SAME = 0.01  # of the work: no reason to speak of scaling
 RUNS, FIRST_STEPS, LEAST_STEPS = 20, 5, 10
 HEAD_BYTES, TAIL_BYTES = 64 << 10, 64 << 10
 MIB = 1 << 20
@@ -59,26 +64,45 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Earlier:
-    """What an earlier run on this computer took."""
+    """What an earlier run on this computer took, or a bench: its start is told without the images' share.
+
+    `step_s` is one batch, `boosts` what was switched on (`launcher.plan.speed.boosts_of`).
+    """
 
     run: str
     card: str
     setup: Setup
     step_s: float
     start_s: float | None
+    boosts: str = OFF
+    is_bench: bool = False
 
 
-def pace(setup: Setup, card: str, *, earlier: tuple[Earlier, ...], images: int, steps_gathered: int = 1) -> Pace | None:  # fmt: skip
-    """For one optimizer step; None: an unknown card on which nothing has run yet."""
+def pace(
+    setup: Setup, card: str, *, earlier: tuple[Earlier, ...], images: int, steps_gathered: int = 1, boosts: str = OFF
+) -> Pace | None:  # fmt: skip
+    """For one optimizer step; None: an unknown card on which nothing has run yet.
+
+    Of what was measured on this card the first of those counts that come nearest: the same boosts, then the same work.
+    """
     roof = seconds_of(setup, card)
-    for one in earlier:
-        if one.card != card:
-            continue
-        before = seconds_of(one.setup, card)
-        ratio = (roof or work_of(setup)) / (before or work_of(one.setup))
-        start = one.start_s if one.start_s is not None else START_S + IMAGE_S * images
-        source = f"from {one.run} on this card" + ("" if abs(ratio - 1) < 0.01 else ", scaled")
-        return Pace(step_s=one.step_s * ratio * steps_gathered, start_s=start, source=source, is_guess=False)
+
+    def ratio_to(one: Earlier) -> float:
+        return (roof or work_of(setup)) / (seconds_of(one.setup, card) or work_of(one.setup))
+
+    def distance(one: Earlier) -> tuple[bool, bool, bool]:
+        is_other = (one.boosts == OFF) != (boosts == OFF)
+        return is_other, abs(ratio_to(one) - 1) >= SAME, one.boosts != boosts
+
+    one = min((one for one in earlier if one.card == card), key=distance, default=None)
+    if one is not None:
+        is_scaled = distance(one)[1]
+        shared = IMAGE_S * images
+        start = START_S + shared if one.start_s is None else one.start_s + (shared if one.is_bench else 0.0)
+        return Pace(
+            step_s=one.step_s * ratio_to(one) * steps_gathered, start_s=start, is_guess=False,
+            source=f"from {one.run} on this card" + (", scaled" if is_scaled else ""),
+        )  # fmt: skip
     if roof is None:
         return None
     return Pace(
@@ -140,7 +164,34 @@ def _earlier(run: RunPaths, trainer: str) -> Iterator[Earlier]:
     steps = _step_seconds(run) if is_card else []
     if len(steps) < LEAST_STEPS:
         return
-    yield Earlier(run=run.folder.name, card=card, setup=setup_of(values), step_s=statistics.median(steps), start_s=_start(run))  # fmt: skip
+    yield Earlier(
+        run=run.folder.name, card=card, setup=setup_of(values), step_s=statistics.median(steps) / _gathered(values),
+        start_s=_start(run), boosts=boosts_of(values),
+    )  # fmt: skip
+
+
+def _gathered(values: Mapping[str, object]) -> int:
+    """Batches of one optimizer step."""
+    count = values.get("gradient_accumulation_steps")
+    return count if isinstance(count, int) and count > 0 else 1
+
+
+def earlier_benches(paths: Paths, trainer: str) -> tuple[Earlier, ...]:
+    """What `bench` has measured with a trainer, newest first: stock and boosted each."""
+    return tuple(
+        Earlier(
+            run=f"the bench of {time.strftime('%Y-%m-%d', time.localtime(found.taken))}", card=found.card, setup=setup_of(values),
+            step_s=timing.median_s / _gathered(values), start_s=timing.first_s, boosts=boosts, is_bench=True,
+        )
+        for found in load_comparisons(paths) if found.trainer == trainer
+        for values in ({name: _typed(text) for name, text in found.settings.items()},)
+        for timing, boosts in ((found.boosted, found.boosts), (found.stock, OFF))
+    )  # fmt: skip
+
+
+def _typed(text: str) -> object:
+    """A value as it was before `settings_of` wrote it down as text."""
+    return {"True": True, "False": False}.get(text, int(text) if text.isdecimal() else text)
 
 
 def _step_seconds(run: RunPaths) -> list[float]:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from launcher.monitor.boosts import boosts_in
 from launcher.monitor.reader import RunMonitor
-from launcher.monitor.view import Alert, Failure, RunView, Sample, Save, Span, State, Warn
+from launcher.monitor.view import Alert, Boost, Failure, RunView, Sample, Save, Span, State, Warn
 
-__all__ = ["Alert", "Failure", "RunMonitor", "RunView", "Sample", "Save", "Span", "State", "Warn"]
+__all__ = [
+    "Alert",
+    "Boost",
+    "Failure",
+    "RunMonitor",
+    "RunView",
+    "Sample",
+    "Save",
+    "Span",
+    "State",
+    "Warn",
+    "boosts_in",
+]

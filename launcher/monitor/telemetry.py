@@ -7,9 +7,19 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from launcher.monitor.boosts import boosts_in, without_failed
 from launcher.monitor.curve import Curve
-from launcher.monitor.values import json_object, number, number_or_nan, status_of, text, whole
-from launcher.monitor.view import Failure, Sample, Save, Span, State, Warn
+from launcher.monitor.values import (
+    first_lr,
+    json_object,
+    learning_rates,
+    number,
+    number_or_nan,
+    status_of,
+    text,
+    whole,
+)
+from launcher.monitor.view import Boost, Failure, Sample, Save, Span, State, Warn
 
 if TYPE_CHECKING:
     from launcher.events import Status
@@ -48,23 +58,17 @@ class Training:
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
         self._spans: deque[Span] = deque(maxlen=KEPT_SPANS)
         self._warnings: deque[Warn] = deque(maxlen=warnings)
+        self._boosts: tuple[Boost, ...] = ()
+        self._boost_ops = ""
         self._held_for = ""
         self._held_since: float | None = None
         self._held_s = 0.0
         self._takers = {
-            "start": self._on_start,
-            "totals": self._on_totals,
-            "phase": self._on_phase,
-            "progress": self._on_progress,
-            "step": self._on_step,
-            "save": self._on_save,
-            "state": self._on_state,
-            "sample": self._on_sample,
-            "warning": self._on_warning,
-            "hold": self._on_hold,
-            "error": self._on_error,
+            "start": self._on_start, "totals": self._on_totals, "phase": self._on_phase, "progress": self._on_progress,
+            "step": self._on_step, "save": self._on_save, "state": self._on_state, "sample": self._on_sample,
+            "warning": self._on_warning, "boosts": self._on_boosts, "hold": self._on_hold, "error": self._on_error,
             "end": self._on_end,
-        }
+        }  # fmt: skip
 
     def take(self, event: dict[str, Any]) -> None:
         """Add one event; unknown and malformed ones change nothing."""
@@ -122,7 +126,7 @@ class Training:
         if loss is not None:
             average = number(event.get("avg_loss"))
             self._losses.add((step, loss, loss if average is None else average))
-        lr = _first_lr(event.get("lr"))
+        lr = first_lr(event.get("lr"))
         if lr is not None:
             self._lrs.add((step, lr))
         seconds = number(event.get("seconds"))
@@ -151,6 +155,7 @@ class Training:
 
     def _on_warning(self, event: dict[str, Any], time: float) -> None:
         message, count = text(event.get("message")), whole(event.get("count")) or 1
+        self._boosts = without_failed(self._boosts, message)
         for known in self._warnings:
             if known.message == message:
                 self._warnings.remove(known)
@@ -158,6 +163,9 @@ class Training:
                 break
         if message:
             self._warnings.append(Warn(message=message, count=count, time=time))
+
+    def _on_boosts(self, event: dict[str, Any], _time: float) -> None:
+        self._boosts, self._boost_ops = boosts_in(event), text(event.get("ops"))
 
     def _on_hold(self, event: dict[str, Any], time: float) -> None:
         if event.get("state") == "begin":
@@ -206,7 +214,7 @@ class Training:
             images=self._totals.get("images"),
             loss=number_or_nan(last.get("loss")),
             avg_loss=number_or_nan(last.get("avg_loss")),
-            lr=_learning_rates(last.get("lr")),
+            lr=learning_rates(last.get("lr")),
             seconds_per_step=pace,
             eta_s=max(0, (total or 0) - step) * (pace or 0.0) if is_waiting else None,
             losses=self._losses.points(),  # type: ignore[arg-type]  # points have the arity that they came with
@@ -225,6 +233,8 @@ class Training:
             held_s=self._held_s,
             device=self.device,
             torch=self.torch,
+            boosts=self._boosts,
+            boost_ops=self._boost_ops,
             updated=self._updated,
         )
 
@@ -283,14 +293,3 @@ class Machine:
             powers=self._powers.points(),  # type: ignore[arg-type]
             rams=self._rams.points(),  # type: ignore[arg-type]
         )
-
-
-def _first_lr(value: object) -> float | None:
-    return number(next(iter(value.values()), None)) if isinstance(value, dict) else None
-
-
-def _learning_rates(value: object) -> dict[str, float]:
-    if not isinstance(value, dict):
-        return {}
-    found = ((text(name), number(lr)) for name, lr in list(value.items())[:16])
-    return {name: lr for name, lr in found if lr is not None}

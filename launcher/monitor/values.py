@@ -59,3 +59,16 @@ def status_of(value: object) -> Status | None:
         return Status(value)
     except ValueError:
         return None
+
+
+def first_lr(value: object) -> float | None:
+    """Of the learning rates of a step the first."""
+    return number(next(iter(value.values()), None)) if isinstance(value, dict) else None
+
+
+def learning_rates(value: object) -> dict[str, float]:
+    """The learning rates of a step by name."""
+    if not isinstance(value, dict):
+        return {}
+    found = ((text(name), number(lr)) for name, lr in list(value.items())[:16])
+    return {name: lr for name, lr in found if lr is not None}

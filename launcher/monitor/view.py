@@ -64,6 +64,19 @@ class Alert:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Boost:
+    """What became of one boost. `kind`: exact, rounding or approximate; `reason`: why not, or why not everywhere."""
+
+    name: str
+    kind: str
+    is_used: bool
+    reason: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        return {"name": self.name, "kind": self.kind, "used": self.is_used, "reason": self.reason}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """What ended the training, in the trainer's words. `kind`: what launcher.failures took it for, where that is written."""
 
@@ -144,6 +157,8 @@ class RunView:
     error: Failure | None = None
     device: str = ""
     torch: str = ""
+    boosts: tuple[Boost, ...] = ()  # none: the trainer has none, all are off, or the first step has not begun
+    boost_ops: str = ""  # what their operations are written in: triton or torch
     parent: str = ""
     started: float | None = None
     ended: float | None = None

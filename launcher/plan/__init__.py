@@ -7,7 +7,7 @@ from launcher.plan.metadata import read_metadata
 from launcher.plan.names import check_name, make_name
 from launcher.plan.proposal import Proposal, fits, in_order, propose, why_too_large
 from launcher.plan.records import PLAN_VERSION, Plan, Request
-from launcher.plan.resolver import continue_plan, resolve
+from launcher.plan.resolver import continue_plan, resolve, vary_plan
 from launcher.plan.storage import plan_from_json, plan_to_json
 from launcher.plan.trainer import choose_trainer
 
@@ -36,5 +36,6 @@ __all__ = [
     "render_train_toml",
     "resolve",
     "survey",
+    "vary_plan",
     "why_too_large",
 ]

@@ -28,6 +28,7 @@ from launcher.plan.options import decide_options, gather_layers
 from launcher.plan.proposal import known_peak
 from launcher.plan.records import Plan, Request
 from launcher.plan.sources import absolute, find_sources, survey_sources
+from launcher.plan.speed import speed_notes
 from launcher.plan.switches import allocator_of, switch_values
 from launcher.plan.trainer import choose_trainer, trainer_notes
 from launcher.preset import Setting, check_options, load_preset, load_settings
@@ -76,6 +77,7 @@ def resolve(paths: Paths, request: Request, machine: Machine) -> Plan:
     notes = [
         *trainer_notes(trainer, trainer_setting, options, model, machine), *cards_notes(cards, options),
         *notes, *data_notes(found, options), *([f"Captions: {preset.captions}"] if preset.captions else []),
+        *speed_notes(paths, trainer.name, options, device),
     ]  # fmt: skip
     facts = _facts(machine, trainer_setting, device, model if trainer.needs_model else None)
     if cards:
@@ -131,6 +133,29 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
         cwd=trainer.cwd,
     )
     return _with_commands(paths, again, trainer)
+
+
+def vary_plan(
+    paths: Paths, plan: Plan, options: Mapping[str, Setting], *, total_steps: int | None
+) -> Plan:
+    """The same training with other options, and its command made anew from what this installation knows.
+
+    Raises:
+        InputError: the plan names a trainer that is not here, or an option that nobody may set.
+    """
+    trainer = load_trainer(paths, plan.trainer)
+    check_options(paths, options, trainer.options)
+    varied = replace(
+        plan,
+        options=options,
+        dataset=without_cache_info(plan.dataset),
+        total_steps=total_steps,
+        trainer_commit=trainer.commit,
+        script=trainer.script,
+        trainer_class=trainer.trainer_class,
+        cwd=trainer.cwd,
+    )
+    return _with_commands(paths, varied, trainer)
 
 
 def without_cache_info(value: Any) -> Any:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Kind = Literal[
         "install", "resume", "watch", "train", "demo", "history", "report", "check-up", "quit",
-        "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "check", "model", "tag", "import", "export",
+        "bench", "environments", "repair", "update", "rollback", "uninstall", "shortcut", "preflight", "check", "model", "tag", "import", "export",
     ]  # fmt: skip
 
 MOST_SHOWN = 3  # runs of one kind on the first screen; the rest is in the history
@@ -204,6 +204,8 @@ def entries(view: MenuView, now: float | None = None) -> list[Choice[MenuAction]
             Choice(value=MenuAction(kind="export"), title="Write a training as a script", hint="to share")
         )
         found.append(Choice(value=MenuAction(kind="history"), title="History"))
+        if view.not_ready is None:
+            found.append(Choice(value=MenuAction(kind="bench"), title="Measure the speed", hint="with boosts and without"))  # fmt: skip
     if view.has_environments:
         found.append(Choice(value=MenuAction(kind="environments"), title="Training environments"))
     found.append(Choice(value=MenuAction(kind="check-up"), title="Check-up"))
