@@ -171,6 +171,7 @@ def identity():
     weights = {name: value.detach().clone() for name, value in training.stack.named_parameters()}
     stock = training.step()
     training.boost()
+    saved = training.loras.state_dict()
     flats = {value.untyped_storage().data_ptr() for value in training.loras.parameters()}
     after = dict(training.loras.named_parameters())
     training.scene.undo.pop("blocks")()
@@ -179,6 +180,8 @@ def identity():
         "same values": all(torch.equal(after[name], value) for name, (_, value) in before.items()),
         "same weights": all(torch.equal(value.view(torch.uint8), weights[name].view(torch.uint8))
                             for name, value in training.stack.named_parameters() if value.dtype.itemsize == 1),
+        "saved apart": len({value.untyped_storage().data_ptr() for value in saved.values()}) == len(saved),
+        "saved values": all(torch.equal(saved[name], value) for name, (_, value) in before.items()),
         "storages": len(flats), "blocks": len(training.stack), "stock again": same(training.step(), stock),
     }  # fmt: skip
 

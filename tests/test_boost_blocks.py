@@ -71,7 +71,17 @@ def test_one_that_fails_is_turned_off_and_the_step_is_whole(seen, name):
 def test_parameters_stay_the_same_objects_with_the_same_values(seen):
     found = seen["identity"]
     assert found["storages"] == found["blocks"] == 2
-    assert all(found[key] for key in ("same objects", "same values", "same weights", "stock again")), found
+    assert all(
+        found[key]
+        for key in (
+            "same objects",
+            "same values",
+            "same weights",
+            "stock again",
+            "saved apart",
+            "saved values",
+        )
+    ), found
 
 
 def test_gradients_of_a_block_lie_together(seen):

@@ -15,7 +15,7 @@ from torch.nn import functional as F  # noqa: N812  (everybody calls it so)
 from launcher.shim.boosts.adapters import ForeignError
 from launcher.shim.boosts.blocks.compute import NOTHING, Tools
 from launcher.shim.boosts.blocks.function import BlockFunction, Plan
-from launcher.shim.boosts.blocks.layout import lay
+from launcher.shim.boosts.blocks.layout import lay, save_as_copies
 from launcher.shim.boosts.records import Kind
 from launcher.shim.boosts.scene import relative_error
 
@@ -88,6 +88,8 @@ def plans_of(scene: Scene) -> list[Plan]:
         plans.append(Plan(scene=scene, laid=laid, place=len(plans), body=stock_body(block)))
     if refused:
         scene.shared["blocks.partly"] = f"{len(plans)} of {len(blocks)} blocks: {refused}"
+    if plans:
+        save_as_copies(scene.network)
     scene.shared["blocks"] = plans
     return plans
 

@@ -117,6 +117,22 @@ def lay(block: Any, dtype: Any) -> Laid:
     )  # fmt: skip
 
 
+def save_as_copies(network: Any) -> None:
+    """Make `state_dict` give weights of their own, in RAM: accelerate leaves out what shares its storage with another.
+
+    Stays for good, as the layout does.
+    """
+    if not hasattr(network, "saves_copies"):
+        network.saves_copies = True
+        network._register_state_dict_hook(_copy_shared)  # noqa: SLF001  (public under another name since torch 2.5)
+
+
+def _copy_shared(_network: Any, state: dict[str, Any], _prefix: str, _metadata: Any) -> None:
+    for name, value in state.items():
+        if value.untyped_storage().nbytes() != value.numel() * value.element_size():
+            state[name] = value.detach().to("cpu", copy=True)
+
+
 def _layer(block: Any, name: str) -> tuple[Any, Adapter]:
     layer = block.get_submodule(name)
     _insist(type(layer) is torch.nn.Linear, f"{name} is a {type(layer).__name__}")
