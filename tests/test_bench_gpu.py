@@ -175,3 +175,194 @@ def test_a_hook_arms_only_in_the_training_itself(tmp_path):
     armed = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, check=True)
     assert armed.stdout.strip() == "True", armed.stderr
     assert (tmp_path / "marks").exists()
+
+
+@pytest.fixture
+def hooks(monkeypatch):
+    """The modules that measure inside a training, as far as they need no torch."""
+    monkeypatch.syspath_prepend(str(HOOK))
+    yield
+    for name in [name for name in sys.modules if name.startswith("bench_")]:
+        del sys.modules[name]
+
+
+def test_stock_takes_its_turn_between_the_others_and_kernels_are_counted_once():
+    from gpu import boosts
+
+    rows = boosts.rows_of(["cast", "lora"])
+    turns = boosts.turns_of(rows, 2)
+    places = [place for place, _ in turns]
+    assert places[0] == places[-1] == 0
+    assert all(0 in places[at : at + boosts.BETWEEN + 1] for at in range(len(places) - boosts.BETWEEN))
+    assert [places.count(place) for place in range(1, len(rows))] == [2] * (len(rows) - 1)
+    counted = [place for place, is_profiled in turns if is_profiled and place]
+    assert counted == list(range(1, len(rows)))
+    assert rows[0] == {"name": "stock", "switches": {"boosts": "off"}}
+
+
+def turn(name, row, milliseconds, **more):
+    return {
+        "name": name,
+        "row": row,
+        "seconds": [one / 1000 for one in milliseconds],
+        "used": [],
+        "left": {},
+        **more,
+    }
+
+
+def test_a_turn_is_compared_with_the_stock_around_it():
+    from gpu import boosts
+
+    kernels = {"ms": 200.0, "launches": 30_000}
+    turns = [
+        turn("stock", 0, [100, 100], kernels=kernels, reserved=4000),
+        turn(
+            "only cast",
+            1,
+            [75, 75],
+            used=["cast"],
+            kernels={"ms": 150.0, "launches": 28_000},
+            failed=["cast"],
+        ),
+        turn("stock", 0, [200, 200], reserved=4100),  # the machine has become slow
+        turn("only cast", 1, [100, 100], used=["cast"]),
+        {"name": "only clip", "row": 2, "used": [], "left": {"clip": "not there"}, "same": "stock"},
+    ]
+    rows = {row["name"]: row for row in boosts.summed(turns)}
+    assert rows["only cast"]["ratios"] == pytest.approx([0.5, 0.5])
+    assert rows["stock"]["reserved"] == 4100
+    text = boosts.table(list(rows.values()), {"only cast": {"gpu_ms": 160.0}})
+    assert "| only cast | 1 | 150.0 | 160.0 | 0.750 | 88 | 75 to 100 | 0.500 | 28000 |" in text
+    assert "cast failed |" in text
+    assert "as stock |" in text
+    assert boosts.reasons(list(rows.values())) == ["- clip: not there (first in row only clip)"]
+
+
+def test_every_prediction_is_of_a_row_that_is_measured():
+    from gpu import boosts
+
+    assert set(boosts.predictions()) <= {row["name"] for row in boosts.rows_of()}
+
+
+def test_gradients_are_told_beside_stocks_own_error():
+    from gpu import boosts
+
+    marks = [
+        {"state": "first step", "name": "reference", "loss": 1.0},
+        {
+            "state": "first step",
+            "name": "stock",
+            "whole": 0.02,
+            "median": 0.01,
+            "worst": 0.1,
+            "worst_module": "m",
+        },
+        {
+            "state": "first step",
+            "name": "default",
+            "whole": 0.01,
+            "median": 0.02,
+            "worst": 0.1,
+            "used": ["cast"],
+        },
+        {"state": "first step", "name": "exact", "error": "ValueError: x"},
+    ]
+    text = boosts.gradient_table(marks)
+    assert (
+        "| first step | default | 1 |  | 1.000e-02 | 0.500 | 2.000e-02 | 2.000 | 1.000e-01 | 1.000 |" in text
+    )
+    assert "ValueError: x |" in text
+
+
+def test_curves_are_compared_after_smoothing_over_what_both_have():
+    from gpu import curves
+
+    base = [1.0, 2.0, 3.0, 4.0, 5.0]
+    one = curves.distance("other", [1.0, 2.5, 2.5, 5.0], base, window=2)
+    assert (one.steps, one.equal, one.raw) == (4, 1, 0.5)
+    assert (round(one.mean, 6), round(one.largest, 6)) == (round((0.25 + 0 + 0.25) / 3, 6), 0.25)
+    assert curves.distance("short", [1.0], base, window=2) is None
+    stock = curves.distance("flash", [1.0, 2.5, 3.0, 4.5, 5.0], base, is_stock=True, window=2)
+    text = curves.table([stock, one])
+    assert text.splitlines()[-1].endswith("mean yes (0.67), largest yes (1.00) |")
+    assert curves.svg({"a": base, "b": base[:4]}, window=2).count("<polyline") == 2
+
+
+def test_curves_train_on_the_same_whatever_their_way():
+    from gpu import cases, curves
+
+    for curve in curves.CURVES.values():
+        case = cases.case_of(f"{curve.case}:steps=300")
+        assert case.preset == "style-8gb"
+        assert curve.is_stock == (case.way == cases.STOCK)
+        assert curve.is_stock or curves.SAME in case.settings
+    assert set(curves.USUAL) <= set(curves.CURVES)
+
+
+class FakeKernels:
+    can = True
+
+    def __init__(self):
+        self.calls = []
+
+    def start(self):
+        self.calls.append("start")
+
+    def stop(self, steps):
+        self.calls.append(f"stop {steps}")
+        return {"ms": 1.0}
+
+
+class FakeStage:
+    def __init__(self, orders):
+        self.orders, self.listeners, self.put_rows = orders, [], []
+
+    def put(self, row):
+        self.put_rows.append(row["name"])
+        if row["name"] == "broken":
+            raise ValueError("no")
+        used = [name for name, value in row["switches"].items() if value == "on"]
+        return {"used": used, "left": {}, "ops": "torch", "setup_s": 0.0}
+
+    def failed(self, _put):
+        return []
+
+
+class FakeProbe:
+    def __init__(self):
+        self.steps, self.losses, self.marks, self.is_disturbed, self.last = 1, [], [], False, 0.0
+
+    def write(self, kind, **fields):
+        self.marks.append({"kind": kind, **fields})
+
+
+def test_rows_take_turns_inside_one_training(hooks):
+    import bench_turns
+
+    rows = [
+        {"name": "stock", "switches": {}}, {"name": "broken", "switches": {}},
+        {"name": "only cast", "switches": {"boost_cast": "on"}}, {"name": "only none", "switches": {}},
+    ]  # fmt: skip
+    orders = {
+        "rows": rows,
+        "turns": [[0, True], [1, False], [2, False], [3, False]],
+        "warmup": 2,
+        "steps": 3,
+        "profiled": 2,
+    }
+    probe, kernels, stage = FakeProbe(), FakeKernels(), FakeStage(orders)
+    turns = bench_turns.Turns(probe, kernels, stage)
+    for step in range(1, 20):
+        turns.before_step()
+        is_clean, probe.is_disturbed = not probe.is_disturbed, False
+        probe.steps += 1
+        probe.losses.append(float(step))
+        turns.after_step(float(step), is_clean)
+    marks = {mark["name"]: mark for mark in probe.marks}
+    assert list(marks) == ["stock", "broken", "only cast", "only none"]
+    assert (marks["stock"]["seconds"], marks["stock"]["kernels"]) == ([3.0, 4.0, 5.0], {"ms": 1.0})
+    assert kernels.calls == ["start", "stop 2"]
+    assert (marks["only cast"]["seconds"], marks["only cast"]["loss"]) == ([10.0, 11.0, 12.0], 10.0)
+    assert marks["broken"]["error"] == "ValueError: no"
+    assert marks["only none"]["same"] == "stock"

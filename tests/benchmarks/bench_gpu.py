@@ -68,6 +68,19 @@ def parse():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_common(parser)
+    parser.add_argument("--rows", nargs="*", default=[])
+    parser.add_argument("--ring", nargs="*", default=[])
+    parser.add_argument("--turns", type=int, default=8, help="of each run of a ring")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cards", type=int, default=1, help="rows are spread over the first N cards")
+    parser.add_argument("--lora", nargs="*", default=[], help="rows whose LoRA diffusers shall read")
+    parser.add_argument("--go", type=float, help="seconds from now when the ring starts at the latest")
+    return parser.parse_args()
+
+
+def add_common(parser):
+    """What every benchmark of real trainings must be told."""
     parser.add_argument("--code", type=Path, required=True)
     parser.add_argument("--fork", type=Path, help="code of sd-scripts-fp8, for rows of that trainer")
     parser.add_argument("--python", type=Path, required=True)
@@ -78,19 +91,11 @@ def parse():
     parser.add_argument("--model", type=Path, help="instead of a random checkpoint")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--rows", nargs="*", default=[])
-    parser.add_argument("--ring", nargs="*", default=[])
-    parser.add_argument("--turns", type=int, default=8, help="of each run of a ring")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cards", type=int, default=1, help="rows are spread over the first N cards")
     parser.add_argument("--picture-side", type=int, help="pixels (default: 1024)")
     parser.add_argument("--images", type=int, default=10)
     parser.add_argument("--sample-steps", type=int, default=4)
-    parser.add_argument("--lora", nargs="*", default=[], help="rows whose LoRA diffusers shall read")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--deadline", type=float, default=3600, help="seconds from now when all is over")
-    parser.add_argument("--go", type=float, help="seconds from now when the ring starts at the latest")
-    return parser.parse_args()
 
 
 class Bench:
@@ -201,7 +206,6 @@ class Bench:
         result = results.read_result(
             case, watched, watch.read_marks(command.marks), lora=str(found[0]) if found else "", notes=list(command.notes),
             told=[event for event in events if event["type"] == "phase" and event["state"] == "end"],
-            losses=[event["loss"] for event in events if event["type"] == "step"],
             prints=prints.of_run(command.run.output, found[0] if found else None),
             warnings=[event["message"] for event in events if event["type"] in {"warning", "error"}],
             error="\n".join(log.replace("\r", "\n").splitlines()[-ERROR_LINES:]) if watched.code else "",

@@ -40,7 +40,9 @@ class Result:
     error: str = ""
     lora: str = ""
     told: list = field(default_factory=list)  # phases as the shim told them
-    losses: list = field(default_factory=list)  # of the launcher's way, from its events
+    losses: list = field(default_factory=list)  # of each micro-batch
+    boosts: list = field(default_factory=list)  # turns of rows inside this run (hook/bench_turns)
+    gradients: list = field(default_factory=list)  # rows beside a reference (hook/bench_gradients)
     prints: dict = field(default_factory=dict)  # hashes of the LoRA's tensors and of each sample's pixels
     notes: list = field(default_factory=list)
 
@@ -75,6 +77,9 @@ def read_result(case, watched, marks, **more):
         retries=max((mark.get("retries", 0) for mark in ends), default=0),
         ooms=max((mark.get("ooms", 0) for mark in ends), default=0),
         mapped=round(max((sample.mapped for sample in watched.samples), default=0.0)),
+        losses=[mark["loss"] for mark in marks if mark["kind"] == "loss"],
+        boosts=[mark for mark in marks if mark["kind"] == "boosts"],
+        gradients=[mark for mark in marks if mark["kind"] == "gradients"],
         **more,
     )  # fmt: skip
 

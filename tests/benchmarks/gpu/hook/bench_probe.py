@@ -5,6 +5,8 @@ BENCH_CAP_MIB=N       torch's allocator gets no more (as on a smaller card)
 BENCH_PROFILE=A,N     kernels of N steps are counted, from behind step A on
 BENCH_WAIT=FILE       nothing is loaded before this file is there
 BENCH_RING=...        takes turns with other processes (bench_ring)
+BENCH_BOOSTS=FILE     boosts change while it trains (bench_stage, bench_turns, bench_gradients)
+BENCH_ATTENTION=KIND  from the first step on torch may use this attention only (bench_attention)
 BENCH_SMALL=1         shrinks the model (tests/real/shrink), for a try without a card
 
 A phase begins with its mark. Peaks are those of torch's caching allocator; whoever resets its peaks meanwhile (the
@@ -20,6 +22,7 @@ import time
 from pathlib import Path
 
 import bench_after
+import bench_kernels
 
 MIB = 1 << 20
 PATIENCE_S = 300.0
@@ -31,12 +34,15 @@ class Probe:
         self.phase = ""
         self.allocated = self.reserved = 0.0
         self.steps = 0
+        self.losses = []
         self.is_disturbed = False  # something but training happened since the last step
         self.last = None
         self.reset = lambda: None  # torch's own way to forget peaks, as soon as torch is there
 
     def write(self, kind, **fields):
-        self._stream.write(json.dumps({"t": time.time(), "kind": kind, **fields}) + "\n")
+        self._stream.write(
+            json.dumps({"t": time.time(), "cpu": time.process_time(), "kind": kind, **fields}) + "\n"
+        )
 
     def fold(self):
         """Take over the allocator's peaks before they are reset."""
@@ -105,11 +111,17 @@ def torch(module):
     cap = float(os.environ.get("BENCH_CAP_MIB") or 0)
     if cap and module.cuda.is_available():
         module.cuda._lazy_call(functools.partial(set_cap, module, cap))
+        module.cuda.mem_get_info = memory.mem_get_info = functools.partial(small_card, memory, int(cap * MIB))
 
 
 def set_cap(module, cap_mib):
     total = module.cuda.get_device_properties(0).total_memory
     module.cuda.set_per_process_memory_fraction(min(1.0, cap_mib * MIB / total), 0)
+
+
+def small_card(memory, cap, _device=None):
+    """(free, total) bytes of a card that has only what the cap allows."""
+    return max(cap - memory.memory_reserved(), 0), cap
 
 
 def wait_for(file):
@@ -127,6 +139,7 @@ def train_util(module):
     if not hasattr(module.DatasetGroup, "new_cache_latents"):  # the fork
         around(module.DatasetGroup, "cache_latents", "cache latents")
         around(module.DatasetGroup, "cache_text_encoder_outputs", "cache text", after="prepare")
+    around(module, "calculate_sha256", "checksum")
     prepare = module.prepare_accelerator
 
     def prepared(*args, **more):
@@ -141,9 +154,18 @@ def train_util(module):
     def begun(self, *args, **more):
         if PROBE.phase != "first step" and not PROBE.steps:
             PROBE.mark("first step")
+            allow_attention()
         begin(self, *args, **more)
 
     module.LossRecorder.__init__ = begun
+    add = module.LossRecorder.add
+
+    def added(self, *args, **more):
+        PROBE.losses.append(float(more["loss"]))
+        PROBE.write("loss", loss=PROBE.losses[-1])
+        return add(self, *args, **more)
+
+    module.LossRecorder.add = added
     sample = module.sample_images_common
 
     def sampled(*args, **more):
@@ -156,6 +178,15 @@ def train_util(module):
                 PROBE.mark(before)
 
     module.sample_images_common = sampled
+
+
+def allow_attention():
+    """Behind all caching, so that every run trains on the same latents."""
+    import bench_attention
+
+    if kind := os.environ.get("BENCH_ATTENTION"):
+        bench_attention.allow(kind)
+        PROBE.write("attention", kind=kind)
 
 
 def pipeline(module):
@@ -173,17 +204,16 @@ def accelerator(module):
     around(module.Accelerator, "save_state", "save")
 
 
-def optimizer(module):
-    import bench_kernels
+def optimizer(module, *, kernels, turns):
     import bench_ring
 
     step = module.AcceleratedOptimizer.step
-    ring, kernels = bench_ring.Ring(PROBE), bench_kernels.Kernels(PROBE)
+    ring = bench_ring.Ring(PROBE)
 
     def stepped(self, *args, **more):
         result = step(self, *args, **more)
         PROBE.steps += 1
-        end_step(kernels)
+        end_step(kernels, turns)
         if ring.wait(PROBE.steps):
             PROBE.is_disturbed = True
             PROBE.last = time.perf_counter()
@@ -192,17 +222,31 @@ def optimizer(module):
     module.AcceleratedOptimizer.step = stepped
 
 
-def end_step(kernels):
+def end_step(kernels, turns):
     """Seconds from one optimizer step to the next: the trainer reads each loss, so both ends are in step with the card."""
     now = time.perf_counter()
+    is_clean, PROBE.is_disturbed = not (PROBE.is_disturbed or kernels.is_on), False
     if PROBE.steps == 1:
         PROBE.mark("steps")
     elif PROBE.last is not None:
-        PROBE.write("step", step=PROBE.steps, seconds=round(now - PROBE.last, 6),
-                    clean=not (PROBE.is_disturbed or kernels.is_on))  # fmt: skip
-    PROBE.is_disturbed = False
+        PROBE.write("step", step=PROBE.steps, seconds=round(now - PROBE.last, 6), clean=is_clean)
+        if turns:
+            turns.after_step(now - PROBE.last, is_clean)
     kernels.after_step(PROBE.steps)
     PROBE.last = time.perf_counter()
+
+
+def ordered(kernels):
+    """The parts that BENCH_BOOSTS asks for: tables of modules to change, and what counts turns."""
+    import bench_gradients
+    import bench_stage
+    import bench_turns
+
+    orders = json.loads(Path(os.environ["BENCH_BOOSTS"]).read_text(encoding="utf-8"))
+    stage = bench_stage.Stage(PROBE, orders)
+    turns = bench_turns.Turns(PROBE, kernels, stage)
+    bench_gradients.Gradients(PROBE, stage)
+    return stage.tables, turns
 
 
 def end():
@@ -213,9 +257,12 @@ def arm():
     PROBE.phase = "imports"
     PROBE.write("start", argv=sys.orig_argv, pid=os.getpid())
     atexit.register(end)
-    tables = [{
+    kernels = bench_kernels.Kernels(PROBE)
+    more, turns = ordered(kernels) if os.environ.get("BENCH_BOOSTS") else ({}, None)
+    tables = [more, {
         "torch": torch, "library.train_util": train_util, "library.sdxl_lpw_stable_diffusion": pipeline,
-        "accelerate.accelerator": accelerator, "accelerate.optimizer": optimizer,
+        "accelerate.accelerator": accelerator,
+        "accelerate.optimizer": functools.partial(optimizer, kernels=kernels, turns=turns),
     }]  # fmt: skip
     if os.environ.get("BENCH_SMALL"):
         import shrink_sizes
