@@ -35,6 +35,14 @@ def switch_values(options: Mapping[str, Setting]) -> dict[str, object]:
     }
 
 
+def is_telling(name: str, value: object) -> bool:
+    """Whether a person wants to read this option: of eleven boosts that follow the switch `boosts` nobody does."""
+    switch = name.removeprefix(PREFIX)
+    if switch == name or switch not in SWITCHES:
+        return True
+    return not (switch.startswith("boost_") or switch == "keep_mib") or value != SWITCHES[switch].default
+
+
 def allocator_of(switches: Mapping[str, object], *, has_card: bool, system: str) -> str | None:
     """What torch's allocator is told through its variable; None: nothing.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.events import Status
 from launcher.failures import explain_run
 from launcher.files import sha256_of
+from launcher.plan.switches import is_telling
 from launcher.report import words
 from launcher.report.images import MIB, Picture, inside, load_picture, spread
 
@@ -95,6 +96,7 @@ class Page:
     left_out: str
     files: tuple[LoraFile, ...]
     class_tokens: str
+    boosts: tuple[Row, ...]
     settings: tuple[Row, ...]
     machine: tuple[Row, ...]
     chain: tuple[Row, ...]
@@ -240,7 +242,7 @@ def table(values: object, *, source_key: str) -> tuple[Row, ...]:
             why=said(entry.get("why")),
         )
         for name, entry in values.items()
-        if isinstance(entry, dict)
+        if isinstance(entry, dict) and is_telling(str(name), entry.get("value"))
     )
 
 

@@ -17,6 +17,7 @@ from launcher.monitor import RunMonitor
 from launcher.paths import RunPaths
 from launcher.report import content, words
 from launcher.report.alerts import alert_rows
+from launcher.report.boosts import boost_rows
 from launcher.report.curves import machine_figures, step_figures
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def gather(parts: tuple[content.Part, ...]) -> content.Page:
         left_out=left_out,
         files=content.lora_files(parts),
         class_tokens=content.class_tokens(last.plan),
+        boosts=boost_rows(last),
         settings=content.table(last.plan.get("options"), source_key="source"),
         machine=content.table(last.plan.get("machine"), source_key="reason"),
         chain=content.chain_rows(parts),

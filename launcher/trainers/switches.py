@@ -56,7 +56,7 @@ SWITCHES = {
         _switch("sample_unet", "str", "autocast", "samples with the fp8 weights as they are, not with a copy in fp16", ("autocast", "stock")),
         _switch("offload_mib", "int", 0, "frozen U-Net weights kept in RAM and brought to the card when needed"),
         _switch("allocator", "str", "expandable", "torch's memory in segments that grow: less is lost in gaps", ("expandable", "stock")),
-        _switch("boosts", "str", "rounding", "faster operations for the same training: none, or up to this kind: the same bits, the same mathematics rounded elsewhere, or approximate ones too", ("off", "exact", "rounding", "approximate")),
+        _switch("boosts", "str", "rounding", "faster operations for the same training, none or up to this kind: exact (the same bits), rounding (the same mathematics, rounded elsewhere), approximate (other numbers)", ("off", "exact", "rounding", "approximate")),
         *(_boost(name, about) for name, about in BOOSTS.items()),
         _switch("keep_mib", "int", 0, "how much memory of the card may be used to keep what would be computed again; 0: what the first step leaves, less a reserve"),
         _switch("launch", "str", "direct", "one process is started with what accelerate would give it, without accelerate as its parent", ("direct", "accelerate")),

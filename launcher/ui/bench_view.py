@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from launcher.bench import STOCK, Measured
+from launcher.bench import BOOSTED, STOCK, Measured
 from launcher.bench.result import timing_of
 from launcher.ui import console, formats
 from launcher.ui.boost_words import counted, kinds_used
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
     from rich.live import Live
+    from rich.table import Table
 
     from launcher.bench import Row, Turn
     from launcher.monitor import Boost, RunView
@@ -166,9 +167,18 @@ def show_result(rows: Sequence[Row], said: Sequence[str], kept: Path | None) -> 
 def result(rows: Sequence[Row], said: Sequence[str], kept: Path | None, glyphs: Glyphs) -> RenderableType:
     """Everything that a bench has found."""
     parts: list[RenderableType] = [inset(table(rows))]
-    boosts = next((row for row in rows if row.boosts and row.name != STOCK), None)
-    if boosts is not None:
-        parts += ["", inset(boost_table(boosts.boosts, boosts.ops, glyphs))]
+    together = next((row for row in rows if row.name == BOOSTED and row.boosts), None)
+    told = grid({"no_wrap": True, "style": "muted", "min_width": 8}, {"overflow": "fold"})
+    if together is not None:
+        _add_boosts(told, together, glyphs)
+    known = together.boosts if together is not None else ()
+    alone = [boost for row in rows if (boost := refused_alone(row)) and boost not in known]
+    _add_reasons(told, "alone", alone)
+    for row in rows:
+        if row.error:
+            told.add_row(Text("failed", style="bad"), lines_of(row.error))
+    if told.row_count:
+        parts += ["", inset(told)]
     words = grid({"width": 2}, {"overflow": "fold"}, gap=0)
     for line in said:
         words.add_row(Text(glyphs.dot, style="accent"), lines_of(line))
@@ -186,14 +196,15 @@ def table(rows: Sequence[Row]) -> RenderableType:
     )  # fmt: skip
     for row in rows:
         timing = row.timing
+        name, boosts = Text(clean(row.name), style="key"), _boosts(row)
         if timing is None:
-            found.add_row(Text(clean(row.name), style="key"), *[formats.UNKNOWN] * 5, Text(clean(row.error), style="bad"))  # fmt: skip
+            found.add_row(name, *[formats.UNKNOWN] * 5, boosts)
             continue
         ratio = Text(f"{row.ratio:.2f}" if row.ratio is not None else formats.UNKNOWN, style=_role(row))
         found.add_row(
-            Text(clean(row.name), style="key"), Text(seconds(timing.median_s), style="strong"),
+            name, Text(seconds(timing.median_s), style="strong"),
             Text(f"{seconds(timing.q1_s)} - {seconds(timing.q3_s)}", style="muted"), ratio, formats.amount(timing.vram_mib),
-            formats.duration(timing.first_s), Text(_boosts(row), style="bad" if row.error else "muted"),
+            formats.duration(timing.first_s), boosts,
         )  # fmt: skip
     return found
 
@@ -204,26 +215,33 @@ def _role(row: Row) -> str:
     return "good" if row.ratio < 1 else "warn"
 
 
-def _boosts(row: Row) -> str:
+def _boosts(row: Row) -> Text:
     if row.error:
-        return clean(row.error)
-    used = [boost.name for boost in row.boosts if boost.is_used]
-    if not used:
-        return "none"
-    return clean(used[0]) if len(used) == 1 else counted(row.boosts)
+        return Text("failed", style="bad")
+    if row.name == STOCK or not row.boosts:
+        return Text("none", style="muted")
+    if row.name == BOOSTED:
+        return Text(counted(row.boosts), style="muted")
+    return Text("not used", style="warn") if refused_alone(row) else Text()
 
 
-def boost_table(boosts: Sequence[Boost], ops: str, glyphs: Glyphs) -> RenderableType:
+def refused_alone(row: Row) -> Boost | None:
+    """The one boost of a row that was to be measured alone, where it was not used."""
+    return next((boost for boost in row.boosts if boost.name == row.name and not boost.is_used), None)
+
+
+def _add_boosts(told: Table, row: Row, glyphs: Glyphs) -> None:
     """What became of each boost: the used ones on a line, the others with their reasons."""
-    used = [clean(boost.name) for boost in boosts if boost.is_used]
-    facts = f" {glyphs.between} ".join(fact for fact in (kinds_used(boosts), clean(ops)) if fact)
-    lines = grid({"no_wrap": True, "style": "muted", "min_width": 8}, {"overflow": "fold"})
-    lines.add_row("used", Text.assemble(", ".join(used) or "none", (f"   {facts}", "muted") if used else ""))
-    for title, is_used in (("partly", True), ("not used", False)):
-        told = [boost for boost in boosts if boost.is_used is is_used and (boost.reason or not is_used)]
-        if told:
-            lines.add_row(title, reasons(told))
-    return lines
+    used = [clean(boost.name) for boost in row.boosts if boost.is_used]
+    facts = f" {glyphs.between} ".join(fact for fact in (kinds_used(row.boosts), clean(row.ops)) if fact)
+    told.add_row("used", Text.assemble(", ".join(used) or "none", (f"   {facts}", "muted") if used else ""))
+    _add_reasons(told, "partly", [boost for boost in row.boosts if boost.is_used and boost.reason])
+    _add_reasons(told, "not used", [boost for boost in row.boosts if not boost.is_used])
+
+
+def _add_reasons(told: Table, title: str, boosts: Sequence[Boost]) -> None:
+    if boosts:
+        told.add_row(title, reasons(boosts))
 
 
 def reasons(boosts: Sequence[Boost]) -> RenderableType:

@@ -144,6 +144,8 @@ def news(before: RunView | None, view: RunView, *, is_due: bool) -> list[str]:
         lines.append(f"{formats.clean(view.name)}: {state}")
     elif state != status_word(before)[0] and view.status.is_live:
         lines.append(state)
+    if view.boosts and (before is None or not before.boosts):
+        lines += boost_lines(view)
     if view.last_state is not None and (before is None or view.last_state != before.last_state):
         lines.append(f"state of step {view.last_state.step} is saved")
     if view.last_save is not None and (before is None or view.last_save != before.last_save):
@@ -161,6 +163,18 @@ def news(before: RunView | None, view: RunView, *, is_due: bool) -> list[str]:
     if not view.status.is_live:
         lines += _last_words(view)
     return lines
+
+
+def boost_lines(view: RunView) -> list[str]:
+    """`boosts: 9 of 11 (exact, rounding)`, and a line for each that was expected and is not used."""
+    from launcher.ui.boost_words import counted, kinds_used, surprising
+
+    kinds = kinds_used(view.boosts)
+    lines = [f"boosts: {counted(view.boosts)}" + (f" ({kinds})" if kinds else "")]
+    return [
+        *lines,
+        *(formats.clean(f"boost {one.name} is not used: {one.reason}") for one in surprising(view.boosts)),
+    ]
 
 
 def step_line(view: RunView) -> str:

@@ -9,6 +9,7 @@ from launcher.events import Status
 from launcher.ui import formats
 from launcher.ui.advice import error_words, next_step
 from launcher.ui.alerts import SEVERE, held_word, shown
+from launcher.ui.boost_words import counted, kinds_used, surprising
 from launcher.ui.formats import fit_middle
 from launcher.ui.menu import STATUS_WORDS
 from launcher.ui.sheet import bar, chart, crop, join, spans, spread
@@ -165,7 +166,7 @@ def rate_chart(view: RunView, pen: Pen, rows: int) -> list[Text]:
 
 
 def files(view: RunView, pen: Pen) -> list[Text]:
-    """What lies on the disk by now: the last state to resume from, the last LoRA, the last sample."""
+    """What lies on the disk by now: the last state to resume from, the last LoRA, the last sample; below, the boosts."""
     rows: list[tuple[str, int, str, float | None]] = []
     if view.last_state is not None:
         safe = "resume from here" if view.status is not Status.SUCCEEDED else ""
@@ -176,7 +177,19 @@ def files(view: RunView, pen: Pen) -> list[Text]:
     if view.last_sample is not None:
         rows.append(("sample", view.last_sample.step, view.last_sample.path.rsplit("/", 1)[-1], None))
     digits = max((len(str(step)) for _, step, _, _ in rows), default=0)
-    return [_file(label, f"step {step:<{digits}}", remark, time, pen) for label, step, remark, time in rows]
+    lines = [_file(label, f"step {step:<{digits}}", remark, time, pen) for label, step, remark, time in rows]
+    return [*lines, *_boosts(view, pen)]
+
+
+def _boosts(view: RunView, pen: Pen) -> list[Text]:
+    """Quiet, and last: what trains faster, and which of them was expected and is not there."""
+    if not view.boosts:
+        return []
+    missing = ", ".join(boost.name for boost in surprising(view.boosts))
+    facts = (f"without {missing}" if missing else "", kinds_used(view.boosts), view.boost_ops)
+    head = spans((f"{'boosts':<8}", "muted"), counted(view.boosts))
+    line = join([head, *(spans((fact, "muted")) for fact in facts if fact)], pen.width)
+    return [crop(line, pen.width, pen.glyphs)]
 
 
 def _file(label: str, step: str, remark: str, time: float | None, pen: Pen) -> Text:

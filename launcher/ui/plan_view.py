@@ -8,9 +8,11 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
-from launcher.plan.switches import DEFAULT
+from launcher.plan.switches import DEFAULT, is_telling
+from launcher.preset import Setting
 from launcher.process import show as show_command
-from launcher.trainers.switches import PREFIX
+from launcher.trainers import DEFAULT_TRAINER
+from launcher.trainers.switches import ABOUT, PREFIX, SWITCHES
 from launcher.ui import formats
 from launcher.ui.formats import clean
 from launcher.ui.tables import grid, inset, lines_of
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from launcher.forecast import Forecast
     from launcher.plan import Plan
-    from launcher.preset import Preset, Setting
+    from launcher.preset import Preset
     from launcher.ui.palette import Glyphs
 
 MODEL_PRINT = "model_print"
@@ -54,14 +56,18 @@ def grouped(options: Mapping[str, T]) -> list[tuple[str, list[tuple[str, T]]]]:
 
 
 def settings_table(options: Mapping[str, Setting]) -> RenderableType:
-    """Option, value, source: one table, so that the columns of all groups stand below each other."""
+    """Option, value, source: one table, so that the columns of all groups stand below each other.
+
+    Of the boosts those are named that do not follow `launcher.boosts`; `--json` has all.
+    """
+    told = {name: setting for name, setting in options.items() if is_telling(name, setting.value)}
     table = grid(
         {"no_wrap": True, "overflow": "ellipsis"},
         {"overflow": "fold", "max_width": 28},
         {"overflow": "fold", "ratio": 1},
         gap=2,
     )
-    for number, (title, settings) in enumerate(grouped(options)):
+    for number, (title, settings) in enumerate(grouped(told)):
         if number:
             table.add_row("", "", "")
         table.add_row(Text(title, style="strong"), "", "")
@@ -203,6 +209,14 @@ def _notes(notes: tuple[str, ...], glyphs: Glyphs) -> RenderableType:
     return table
 
 
+def _boosts_of(preset: Preset) -> dict[str, Setting]:
+    """What `boosts` is where a preset leaves it alone: what it means is worth a line in every one."""
+    if preset.trainer == DEFAULT_TRAINER:
+        return {}
+    setting = Setting(value=SWITCHES["boosts"].default, source=DEFAULT, why=ABOUT["boosts"])
+    return {f"{PREFIX}boosts": setting}
+
+
 def preset_view(preset: Preset, glyphs: Glyphs) -> RenderableType:
     """One preset: what it is for, what it extends, and all its values."""
     vram = f"from {preset.min_vram_gib:g} GB VRAM" if preset.min_vram_gib else ""
@@ -222,6 +236,7 @@ def preset_view(preset: Preset, glyphs: Glyphs) -> RenderableType:
             {
                 **preset.options,
                 **preset.dataset,
+                **_boosts_of(preset),
                 **{f"{PREFIX}{name}": item for name, item in preset.switches.items()},
             }
         ),
