@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from launcher.shim.boosts.records import Boost, Kind, Outcome, is_wanted
+from launcher.shim.boosts.repeat import Repeat
 from launcher.shim.boosts.scene import Machine, Scene
 
 if TYPE_CHECKING:
@@ -26,15 +27,17 @@ def install(context: Context) -> None:
         return
     train_util = context.modules["library.train_util"]
     make = train_util.prepare_accelerator
+    repeat = Repeat(context)
 
     @functools.wraps(make)
     def prepare_accelerator(*args: Any, **more: Any) -> Any:
         accelerator = make(*args, **more)
+        repeat.wrap(accelerator)
         accumulate = accelerator.accumulate
 
         def first_accumulate(*models: Any) -> Any:
             accelerator.accumulate = accumulate
-            _attempt(context, accelerator)
+            _attempt(context, accelerator, repeat)
             return accumulate(*models)
 
         accelerator.accumulate = first_accumulate
@@ -49,9 +52,10 @@ def _names() -> Mapping[str, str]:
     return NAMES
 
 
-def _attempt(context: Context, accelerator: Any) -> None:
+def _attempt(context: Context, accelerator: Any, repeat: Repeat) -> None:
     try:
         scene = make_scene(context, accelerator)
+        repeat.scene = scene
         outcomes = start(scene, _boosts(scene))
     except Exception as error:  # noqa: BLE001  (fails open: the stock training is right, only slower)
         context.warn(
