@@ -25,6 +25,10 @@ class Ops:
         """A stored (fp8) weight in the type of computing, its strides kept."""
         return weight.to(dtype)
 
+    def cast_into(self, weight: Tensor, into: Tensor) -> Tensor:
+        """The same into a contiguous tensor of the type of computing, where it is made once for many weights."""
+        return into.copy_(weight)
+
     def layer_norm(
         self, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
