@@ -96,6 +96,7 @@ def make_env(
         "XFORMERS_FORCE_DISABLE_TRITON": "1",  # its absence on Windows prints a frightening, harmless traceback
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the same numbers as the driver's, whose memory figures are shown
         "LAUNCHER_CACHE_DIR": str(cache_folder(paths, data)),
+        "LAUNCHER_NOTES_DIR": str(paths.cache),  # hashes of models, and what packages look up at each import
         **({"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))} if gpus else {}),
         # torch for Windows is built without libuv, and its processes would not find each other (kohya_ss#3096)
         **({"USE_LIBUV": "0"} if len(gpus) > 1 else {}),

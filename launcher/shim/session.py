@@ -15,6 +15,7 @@ from launcher.events import Status
 from launcher.files import read_json
 from launcher.paths import RunPaths
 from launcher.process import ProcessId
+from launcher.shim import startup
 from launcher.shim.crew import Crew
 from launcher.shim.hooks import Hooks
 from launcher.shim.notices import Notices
@@ -107,6 +108,7 @@ class Session:
                 self._reporter.attempt(clear_leftovers, folder)
         Notices(self._reporter).listen()
         self._saver.step = _resumed_step(self._argv)
+        self._reporter.attempt(startup.begin, self._run, self._script)
         self._start()
         self._leave_to_successor()
         self._saver.redirect()
@@ -116,6 +118,7 @@ class Session:
             self._script, self._class_name, self._argv, self._switches,
             run=self._run, reporter=self._reporter, hooks=self._hooks, crew=self._crew,
         )  # fmt: skip
+        self._reporter.attempt(startup.imported)
         self._saver.output_name = str(getattr(args, "output_name", "") or "")
         self._hooks.wrap(trainer_class)
         self._saver.last_state_at = time.monotonic()

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 UPSTREAM = "sdxl_train_network"
 # Each has install(context); one that is not there, or fails, is done without.
-FEATURES = ("launcher.shim.upstream.caches", "launcher.shim.memory", "launcher.shim.boosts", "launcher.shim.trouble")
+FEATURES = (
+    "launcher.shim.upstream.caches", "launcher.shim.memory", "launcher.shim.boosts", "launcher.shim.trouble",
+    "launcher.shim.startup",
+)  # fmt: skip
 UNKNOWN = "this trainer's code is not the one that we know ({}), so it runs as it is: a resume may not be exact, progress and memory savings are limited, and caches stay in memory"
 
 
