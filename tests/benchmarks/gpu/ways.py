@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpu.cases import LAUNCHER, short_settings
-from launcher.install.accelerate import write_config
+from launcher.install.accelerate import launch_argv, write_config
 from launcher.machine import look_at_machine
 from launcher.paths import Paths, RunPaths
 from launcher.plan import Request, render_argv, resolve
-from launcher.plan.command import SHIM
 from launcher.run import create_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,7 +67,7 @@ def make_command(case, trainer, *, home, model, data, prompts, threads, is_small
     env |= {"BENCH_MARKS": str(marks), "PYTHONWARNINGS": "ignore", **(probe or {})}
     if case.cap_mib:
         env["BENCH_CAP_MIB"] = str(case.cap_mib)
-    argv = words(case, trainer, render_argv(plan, run), run, threads)
+    argv = words(case, trainer, plan, run, config=paths.accelerate_config(trainer.name), threads=threads)
     return Command(argv=argv, env=env, run=run, marks=marks, notes=plan.notes)
 
 
@@ -77,22 +76,19 @@ def replaced(words, flag, value):
     return [*words[:place], str(value), *words[place + 1 :]]
 
 
-def words(case, trainer, planned, run, threads):
-    """The plan's command line with the given Python, or the stock script's."""
-    python = [str(trainer.python), "-X", "utf8"]
-    if case.way != LAUNCHER:
-        script = trainer.code.absolute() / "sdxl_train_network.py"
-        return [
-            *python,
-            str(script),
-            "--config_file",
-            str(run.train_toml),
-            "--dataset_config",
-            str(run.dataset_toml),
-        ]
-    if case.is_whole:
-        return [str(trainer.python), *replaced(planned[1:], "--num_cpu_threads_per_process", threads)]
-    return [*python, *planned[planned.index(str(SHIM)) :]]
+def words(case, trainer, plan, run, *, config, threads):
+    """The plan's command line with the given Python, or the stock script's: by itself, or as its guide starts it."""
+    threaded = "--num_cpu_threads_per_process"
+    if case.way == LAUNCHER:
+        rest = list(render_argv(plan, run)[1:])
+        return [str(trainer.python), *(replaced(rest, threaded, threads) if threaded in rest else rest)]
+    script = trainer.code.absolute() / "sdxl_train_network.py"
+    files = ["--config_file", str(run.train_toml), "--dataset_config", str(run.dataset_toml)]
+    if not case.is_whole:
+        return [str(trainer.python), "-X", "utf8", str(script), *files]
+    precision = str(plan.train.get("mixed_precision", "no"))
+    line = launch_argv(trainer.python, config, mixed_precision=precision, threads=threads)
+    return [str(word) for word in (*line, script, *files)]
 
 
 def environment(changes, case, *, is_small, threads):
