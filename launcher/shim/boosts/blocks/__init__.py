@@ -102,7 +102,10 @@ def stock_body(block: Any) -> Callable[..., Any]:
 def tools_of(scene: Scene) -> Tools:
     attention = scene.shared.get("attention") or F.scaled_dot_product_attention
     matmul = scene.shared.get("matmul") if scene.is_on("fp8_matmul") else None
-    return Tools(ops=scene.ops, dtype=scene.dtype, attention=attention, matmul=matmul)
+    return Tools(
+        ops=scene.ops, dtype=scene.dtype, attention=attention, matmul=matmul,
+        scratches=scene.shared.setdefault("blocks.scratch", {}),
+    )  # fmt: skip
 
 
 def attempt(scene: Scene, plan: Plan, *, level: int | None) -> tuple[Any, Any, Any]:

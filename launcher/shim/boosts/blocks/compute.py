@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from launcher.shim.boosts.blocks.layout import FF1, FF2, KV2, OUT1, OUT2, Q2, QKV
+from launcher.shim.boosts.blocks.scratch import scratch_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from launcher.shim.boosts.blocks.layout import Laid
+    from launcher.shim.boosts.blocks.scratch import Scratch
     from launcher.shim.boosts.ops import Ops
 
 NOTHING, ATTENTION, ALL = range(3)  # what a forward keeps for its backward
@@ -46,66 +48,68 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
-    """What the mathematics is made with. `product`: (rows, stored weight, cast weight, bias) -> rows, or None for torch's."""
+    """What the mathematics is made with."""
 
     ops: Ops
     dtype: Any
     attention: Callable[[Tensor, Tensor, Tensor], Tensor]
+    scratches: dict[Any, Scratch]
     matmul: Any = None  # multiplies by the stored weights themselves (the boost fp8_matmul)
 
 
 class Pass:
-    """One block in one pass; made anew for each, so that the cast weights live no longer than it."""
+    """One block in one pass, which fills the scratch with the block's weights."""
 
     def __init__(self, laid: Laid, tools: Tools, *, images: int) -> None:
         self.laid, self.tools, self.images = laid, tools, images
         self.groups = laid.groups
         self.scales = [group.scale for group in laid.groups]
-        self.loras = laid.loras if laid.loras.dtype == tools.dtype else laid.loras.to(tools.dtype)
-        self.cast = None if tools.matmul is not None else tools.ops.cast(laid.weights, tools.dtype)
+        scratch = scratch_of(tools.scratches, laid, tools.dtype, has_weights=tools.matmul is None)
+        self.views, self.grads = scratch.views, scratch.grads
+        scratch.loras.copy_(laid.loras)
+        if scratch.cast is not None:
+            tools.ops.cast_into(laid.weights, scratch.cast)
 
     # One group of layers
 
     def layers(self, place: int, x: Tensor, kept: Kept, *, with_bias: bool = False) -> Tensor:
         """(rows, ins) -> (rows, count * outs), LoRA included."""
-        group, up, scale = self.groups[place], self.groups[place].up(self.loras), self.scales[place]
-        low = kept.lows[place] = torch.mm(x, group.down(self.loras).t())
+        group, views, scale = self.groups[place], self.views[place], self.scales[place]
+        low = kept.lows[place] = torch.mm(x, views.down_t)
         bias = group.bias if with_bias else None
         if group.count > 1:
             y = torch.empty((x.shape[0], group.count * group.outs), dtype=x.dtype, device=x.device)
             parts = _split(y, group.count)
-            torch.baddbmm(parts, _split(low, group.count), up.transpose(1, 2), beta=0, alpha=scale, out=parts)
+            torch.baddbmm(parts, _split(low, group.count), views.up_t, beta=0, alpha=scale, out=parts)
         elif bias is None:
-            y = _scaled_mm(low, up[0].t(), scale)
+            y = _scaled_mm(low, views.up_t, scale)
         else:
-            y = torch.addmm(bias, low, up[0].t(), alpha=scale)
+            y = torch.addmm(bias, low, views.up_t, alpha=scale)
         if self.tools.matmul is not None:
             return y.add_(self.tools.matmul.forward(x, group.weight(self.laid.weights), None))
-        return y.addmm_(x, group.weight(self.cast).t())
+        return y.addmm_(x, views.weight_t)
 
     def layers_backward(
-        self, place: int, grad: Tensor, x: Tensor, kept: Kept, grads: Tensor, *, needs_x: bool = True
+        self, place: int, grad: Tensor, x: Tensor, kept: Kept, *, needs_x: bool = True
     ) -> Tensor | None:
-        """Writes the LoRA's gradients into `grads` (flat) and gives that of x."""
-        group, scale = self.groups[place], self.scales[place]
-        low, up, down = kept.lows[place], group.up(self.loras), group.down(self.loras)
+        """Writes the LoRA's gradients into the scratch and gives that of x."""
+        group, views, scale = self.groups[place], self.views[place], self.scales[place]
+        low, into = kept.lows[place], views.up_grad
         if group.count == 1:
-            grad_low = _scaled_mm(grad, up[0], scale)
-            into = group.up(grads)[0]
+            grad_low = _scaled_mm(grad, views.up, scale)
             torch.addmm(into, grad.t(), low, beta=0, alpha=scale, out=into)
         else:
             grad_low = torch.empty_like(low)
             parts, lows, grad_lows = (_split(one, group.count) for one in (grad, low, grad_low))
-            torch.baddbmm(grad_lows, parts, up, beta=0, alpha=scale, out=grad_lows)
-            into = group.up(grads)
+            torch.baddbmm(grad_lows, parts, views.up, beta=0, alpha=scale, out=grad_lows)
             torch.baddbmm(into, parts.transpose(1, 2), lows, beta=0, alpha=scale, out=into)
-        torch.mm(grad_low.t(), x, out=group.down(grads))
+        torch.mm(grad_low.t(), x, out=views.down_grad)
         if not needs_x:
             return None
-        found = torch.mm(grad_low, down)
+        found = torch.mm(grad_low, views.down)
         if self.tools.matmul is not None:
             return found.add_(self.tools.matmul.input_gradient(grad, group.weight(self.laid.weights)))
-        return found.addmm_(grad, group.weight(self.cast))
+        return found.addmm_(grad, views.weight)
 
     # Attention
 
@@ -157,42 +161,41 @@ class Pass:
     def backward(
         self, grad: Tensor, x: Tensor, text: Tensor, kept: Kept, *, needs_text: bool
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Gradients of x, of the text (None where not asked for), and of the LoRA weights, flat, in the computing type."""
-        grads = torch.empty_like(self.loras)
-        grad = self._feed_forward_backward(grad, kept, grads)
-        grad, grad_text = self._text_backward(grad, kept, text, grads, needs_text=needs_text)
-        return self._self_backward(grad, x, kept, grads), grad_text, grads
+        """Gradients of x, of the text (None where not asked for), and of the LoRA weights: flat, in the scratch."""
+        grad = self._feed_forward_backward(grad, kept)
+        grad, grad_text = self._text_backward(grad, kept, text, needs_text=needs_text)
+        return self._self_backward(grad, x, kept), grad_text, self.grads
 
-    def _feed_forward_backward(self, grad: Tensor, kept: Kept, grads: Tensor) -> Tensor:
+    def _feed_forward_backward(self, grad: Tensor, kept: Kept) -> Tensor:
         ops, (weight, bias, eps) = self.tools.ops, self.laid.norms[2]
         normed = ops.layer_norm(kept.x2, weight, bias, eps)[0]
         if kept.hidden is None:
             kept.hidden = self.layers(FF1, normed, kept, with_bias=True)
-        found = self.layers_backward(FF2, grad, ops.geglu(kept.hidden), kept, grads)
+        found = self.layers_backward(FF2, grad, ops.geglu(kept.hidden), kept)
         found = ops.geglu_backward(found, kept.hidden)
         kept.hidden = None  # the largest one: its memory serves what comes next
-        found = self.layers_backward(FF1, found, normed, kept, grads)
+        found = self.layers_backward(FF1, found, normed, kept)
         return ops.layer_norm_backward(found, kept.x2, *kept.statistics[2], weight, grad)
 
     def _text_backward(
-        self, grad: Tensor, kept: Kept, text: Tensor, grads: Tensor, *, needs_text: bool
+        self, grad: Tensor, kept: Kept, text: Tensor, *, needs_text: bool
     ) -> tuple[Tensor, Tensor | None]:
         ops, (weight, bias, eps) = self.tools.ops, self.laid.norms[1]
-        found = self.layers_backward(OUT2, grad, kept.attended2.detach(), kept, grads)
+        found = self.layers_backward(OUT2, grad, kept.attended2.detach(), kept)
         grad_q, grad_kv = torch.autograd.grad(kept.attended2, (kept.q2, kept.kv2), found)
         kept.attended2 = kept.q2 = kept.kv2 = None
-        grad_text = self.layers_backward(KV2, grad_kv, text, kept, grads, needs_x=needs_text)
+        grad_text = self.layers_backward(KV2, grad_kv, text, kept, needs_x=needs_text)
         normed = ops.layer_norm(kept.x1, weight, bias, eps)[0]
-        found = self.layers_backward(Q2, grad_q, normed, kept, grads)
+        found = self.layers_backward(Q2, grad_q, normed, kept)
         return ops.layer_norm_backward(found, kept.x1, *kept.statistics[1], weight, grad), grad_text
 
-    def _self_backward(self, grad: Tensor, x: Tensor, kept: Kept, grads: Tensor) -> Tensor:
+    def _self_backward(self, grad: Tensor, x: Tensor, kept: Kept) -> Tensor:
         ops, (weight, bias, eps) = self.tools.ops, self.laid.norms[0]
-        found = self.layers_backward(OUT1, grad, kept.attended1.detach(), kept, grads)
+        found = self.layers_backward(OUT1, grad, kept.attended1.detach(), kept)
         (grad_qkv,) = torch.autograd.grad(kept.attended1, (kept.qkv,), found)
         kept.attended1 = kept.qkv = None
         normed = ops.layer_norm(x, weight, bias, eps)[0]
-        found = self.layers_backward(QKV, grad_qkv, normed, kept, grads)
+        found = self.layers_backward(QKV, grad_qkv, normed, kept)
         return ops.layer_norm_backward(found, x, *kept.statistics[0], weight, grad)
 
 

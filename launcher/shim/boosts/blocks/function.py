@@ -98,7 +98,7 @@ def _backward(
             _rows(grad.to(x.dtype)), rows, words, kept, needs_text=needs_text
         )
         laid = plan.laid
-        flat = flat.to(laid.loras.dtype)
+        flat = torch.empty_like(laid.loras).copy_(flat)  # of their own: the scratch serves the next block
         grads = [
             flat[start:end].view(param.shape) if param.requires_grad else None
             for (start, end), param in zip(laid.spans, laid.params, strict=True)

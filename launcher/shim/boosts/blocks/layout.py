@@ -49,11 +49,12 @@ class Group:
 
     @property
     def scale(self) -> float:
-        """Raises ForeignError where the layers of a group have different ones."""
-        scales = {adapter.scale for adapter in self.adapters}
-        if len(scales) != 1:
-            raise ForeignError("LoRA scales that differ within q, k and v")
-        return scales.pop()
+        """Raises ForeignError where the layers of a group have different ones, or such as are no number."""
+        found = self.adapters[0].scale
+        for adapter in self.adapters[1:]:
+            if adapter.scale != found:
+                raise ForeignError("LoRA scales that differ within q, k and v")
+        return found
 
     def weight(self, flat: Tensor) -> Tensor:
         """(count * outs, ins)"""
@@ -83,6 +84,11 @@ class Laid:
     spans: tuple[tuple[int, int], ...]  # of each parameter in `loras`
     norms: tuple[tuple[Tensor, Tensor, float], ...]  # weight and bias in fp32, eps
     heads: int
+
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], ...]:
+        """Blocks with the same ones are computed in the same memory."""
+        return tuple((group.count, group.ins, group.outs, group.rank) for group in self.groups)
 
     @property
     def width(self) -> int:
