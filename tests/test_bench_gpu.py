@@ -239,6 +239,18 @@ def test_a_turn_is_compared_with_the_stock_around_it():
     assert boosts.reasons(list(rows.values())) == ["- clip: not there (first in row only clip)"]
 
 
+def test_a_run_says_which_boosts_it_had():
+    from gpu import boosts, results
+
+    told = [
+        {"name": "cast", "used": True, "reason": ""},
+        {"name": "keep", "used": False, "reason": "no card"},
+    ]
+    applied = results.applied([{"type": "start"}, {"type": "boosts", "boosts": told}])
+    assert boosts.told(applied) == "boosts: cast; not: keep (no card)"
+    assert not boosts.told(results.applied([]))
+
+
 def test_every_prediction_is_of_a_row_that_is_measured():
     from gpu import boosts
 
@@ -328,6 +340,9 @@ class FakeStage:
     def failed(self, _put):
         return []
 
+    def end(self):
+        raise StopIteration
+
 
 class FakeProbe:
     def __init__(self):
@@ -353,12 +368,14 @@ def test_rows_take_turns_inside_one_training(hooks):
     }
     probe, kernels, stage = FakeProbe(), FakeKernels(), FakeStage(orders)
     turns = bench_turns.Turns(probe, kernels, stage)
-    for step in range(1, 20):
+    for step in range(1, 13):
         turns.before_step()
         is_clean, probe.is_disturbed = not probe.is_disturbed, False
         probe.steps += 1
         probe.losses.append(float(step))
         turns.after_step(float(step), is_clean)
+    with pytest.raises(StopIteration):  # nothing is left to measure
+        turns.before_step()
     marks = {mark["name"]: mark for mark in probe.marks}
     assert list(marks) == ["stock", "broken", "only cast", "only none"]
     assert (marks["stock"]["seconds"], marks["stock"]["kernels"]) == ([3.0, 4.0, 5.0], {"ms": 1.0})

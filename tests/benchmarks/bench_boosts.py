@@ -29,6 +29,7 @@ import bench_gpu
 from bench_gpu import TURN_STEPS, TURN_WARMUP
 from gpu import boosts, cases, curves, results, table
 
+ERROR_LINES = 8
 SMALL_CURVES = {"cudnn": "math", "efficient": "math"}
 
 
@@ -65,8 +66,8 @@ def parse():
     options = parser.parse_args()
     if options.curves == []:
         options.curves = list(curves.USUAL)
-    options.rows, options.lora, options.cards = [], [], 1
-    options.jobs = len(options.curves or []) + (options.table or options.gradients)
+    options.rows = [*(options.curves or []), *(["inside"] if options.table or options.gradients else [])]
+    options.jobs, options.lora, options.cards = len(options.rows), [], 1
     return options
 
 
@@ -79,8 +80,7 @@ class BoostBench(bench_gpu.Bench):
         ]
         folder = self.folder / "ring"
         folder.mkdir()
-        inside = self.options.table or self.options.gradients
-        with ThreadPoolExecutor(len(ring) + self.options.jobs + 1) as pool:
+        with ThreadPoolExecutor(len(ring) + self.options.jobs) as pool:
             turning = [
                 pool.submit(
                     self.one,
@@ -90,7 +90,7 @@ class BoostBench(bench_gpu.Bench):
                 for place, case in enumerate(ring)
             ]
             (folder / "go").touch()
-            within = [pool.submit(self._inside, folder, len(ring))] if inside else []
+            within = [pool.submit(self._inside, folder, len(ring))] if "inside" in self.options.rows else []
             lines = [pool.submit(self._curve, curves.CURVES[name]) for name in self.options.curves or []]
             return {"ring": [one.result() for one in turning], "inside": [one.result() for one in within],
                     "curves": [one.result() for one in lines]}  # fmt: skip
@@ -118,25 +118,25 @@ class BoostBench(bench_gpu.Bench):
         )
 
     def _curve(self, curve):
-        probe = {"BENCH_ATTENTION": self._attention(curve)} if curve.attention else {}
+        probe = {"BENCH_SEED": str(curves.SEED), "BENCH_ATTENTION": self._attention(curve)}
         return curve, self.one(self.case(f"{curve.case}:steps={self.options.steps}"), probe)
 
     def _attention(self, curve):
         return SMALL_CURVES.get(curve.attention, curve.attention) if self.options.small else curve.attention
 
     def report(self, found):
+        """What matters most comes last, where a long output is read first."""
         about = self.about()
-        lines = [f"{about['card']}, {about['versions']}, {about['cpu']} cores, {about['when']}; MiB"]
-        record = {**about}
-        for part in (self._ring_lines, self._inside_lines, self._curve_lines):
-            lines += part(found, record)
         everything = [*found["ring"], *found["inside"], *(result for _, result in found["curves"])]
-        lines += ["", table.table(everything)]
+        record = {**about, "results": [result.to_json() for result in everything]}
+        lines = [f"{about['card']}, {about['versions']}, {about['cpu']} cores, {about['when']}; MiB", ""]
+        lines += [table.table(everything), ""]
         for result in everything:
-            lines += [
-                f"{result.name}: {text}" for text in (*dict.fromkeys(result.warnings), result.error) if text
-            ]
-        record["results"] = [result.to_json() for result in everything]
+            words = [boosts.told(result.applied)]
+            words += [*dict.fromkeys(result.warnings), *result.error.splitlines()[-ERROR_LINES:]]
+            lines += [f"{result.name}: {text[:300]}" for text in words if text]
+        for part in (self._gradient_lines, self._inside_lines, self._ring_lines, self._curve_lines):
+            lines += part(found, record)
         self._write(record, lines)
         print("\n".join(lines))
 
@@ -147,20 +147,16 @@ class BoostBench(bench_gpu.Bench):
         return ["", "Runs that take turns:", "", table.ratios(ratios)] if ratios else []
 
     def _inside_lines(self, found, record):
-        lines = []
-        for result in found["inside"]:
-            rows = record["rows"] = boosts.summed(result.boosts)
-            if rows:
-                lines += ["", f"One training ({result.name}), boosts changed between steps:", ""]
-                lines += [boosts.table(rows, boosts.predictions()), "", *boosts.reasons(rows)]
-            if result.gradients:
-                lines += [
-                    "",
-                    "Gradients of one step, relative errors against fp32:",
-                    "",
-                    boosts.gradient_table(result.gradients),
-                ]
-        return lines
+        rows = record["rows"] = [row for result in found["inside"] for row in boosts.summed(result.boosts)]
+        if not rows:
+            return []
+        lines = ["", f"One training ({found['inside'][0].name}), boosts changed between steps:", ""]
+        return [*lines, boosts.table(rows, boosts.predictions()), "", *boosts.reasons(rows)]
+
+    def _gradient_lines(self, found, _record):
+        marks = [mark for result in found["inside"] for mark in result.gradients]
+        lines = ["", "Gradients of one step, relative errors against fp32:", ""]
+        return [*lines, boosts.gradient_table(marks)] if marks else []
 
     def _curve_lines(self, found, record):
         pairs = [(curve, result) for curve, result in found["curves"] if result.losses]

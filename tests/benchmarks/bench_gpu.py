@@ -206,6 +206,7 @@ class Bench:
         result = results.read_result(
             case, watched, watch.read_marks(command.marks), lora=str(found[0]) if found else "", notes=list(command.notes),
             told=[event for event in events if event["type"] == "phase" and event["state"] == "end"],
+            applied=results.applied(events),
             prints=prints.of_run(command.run.output, found[0] if found else None),
             warnings=[event["message"] for event in events if event["type"] in {"warning", "error"}],
             error="\n".join(log.replace("\r", "\n").splitlines()[-ERROR_LINES:]) if watched.code else "",

@@ -143,6 +143,13 @@ def remarks(row):
     return "; ".join(words)
 
 
+def told(applied):
+    """One line about the boosts of a run; empty for one without."""
+    used = [name for name, reason in applied.items() if reason == "used"]
+    left = [f"{name} ({reason})" for name, reason in applied.items() if reason != "used"]
+    return f"boosts: {', '.join(used) or 'none'}; not: {', '.join(left) or 'none'}" if applied else ""
+
+
 def reasons(rows):
     """Why boosts were not in place where they were wanted, each once."""
     unwanted = ("switched off", "all boosts are switched off", "approximate: only", "rounding: only")
@@ -194,4 +201,4 @@ def gradient_line(mark, stock):
     words += [f"{name} failed" for name in mark.get("failed", [])]
     words += [f"no gradient: {', '.join(mark['lost'])}"] if mark.get("lost") else []
     return (mark.get("state", ""), mark.get("name", ""), str(len(mark.get("used", []))), number(mark.get("loss"), 6),
-            *cells, mark.get("worst_module", ""), "; ".join(words))  # fmt: skip
+            *cells, mark.get("worst_module", "").removeprefix("lora_unet_"), "; ".join(words))  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gpu.cases import MEMORY_OFF
 
+SEED = 20261124
 WINDOW = 20  # steps of the moving average
 SAME = "launcher.exact_resume=false"  # upstream's own order and noise, so that the unmodified script is comparable
 MEMORY = ":".join(MEMORY_OFF)
@@ -29,6 +30,7 @@ CURVES = {
         Curve(name="stock-efficient", case="stock", attention="efficient", is_stock=True),
         Curve(name="stock-math", case="stock", attention="math", is_stock=True),
         Curve(name="shim", case=f"launcher:launcher.boosts=off:{SAME}"),
+        Curve(name="shim2", case=f"launcher:{MEMORY}:launcher.boosts=off:{SAME}"),
         Curve(name="boosted", case=f"launcher:launcher.boosts=rounding:{SAME}"),
         Curve(name="approximate", case=f"launcher:launcher.boosts=approximate:{SAME}"),
     )

@@ -41,6 +41,7 @@ class Result:
     lora: str = ""
     told: list = field(default_factory=list)  # phases as the shim told them
     losses: list = field(default_factory=list)  # of each micro-batch
+    applied: dict = field(default_factory=dict)  # boosts as the shim told them: `used`, or why not
     boosts: list = field(default_factory=list)  # turns of rows inside this run (hook/bench_turns)
     gradients: list = field(default_factory=list)  # rows beside a reference (hook/bench_gradients)
     prints: dict = field(default_factory=dict)  # hashes of the LoRA's tensors and of each sample's pixels
@@ -82,6 +83,12 @@ def read_result(case, watched, marks, **more):
         gradients=[mark for mark in marks if mark["kind"] == "gradients"],
         **more,
     )  # fmt: skip
+
+
+def applied(events):
+    """Boosts by name, from a run's events."""
+    told = [one for event in events if event["type"] == "boosts" for one in event["boosts"]]
+    return {one["name"]: "used" if one["used"] else one["reason"] for one in told}
 
 
 def phases_of(marks, samples):

@@ -6,6 +6,8 @@ BENCH_PROFILE=A,N     kernels of N steps are counted, from behind step A on
 BENCH_WAIT=FILE       nothing is loaded before this file is there
 BENCH_RING=...        takes turns with other processes (bench_ring)
 BENCH_BOOSTS=FILE     boosts change while it trains (bench_stage, bench_turns, bench_gradients)
+BENCH_SEED=N          latents are the VAE's mean, and all generators begin anew behind the caching: what it draws differs
+                      from way to way
 BENCH_ATTENTION=KIND  from the first step on torch may use this attention only (bench_attention)
 BENCH_SMALL=1         shrinks the model (tests/real/shrink), for a try without a card
 
@@ -26,6 +28,7 @@ import bench_kernels
 
 MIB = 1 << 20
 PATIENCE_S = 300.0
+CACHING = ("cache latents", "cache text")
 
 
 class Probe:
@@ -94,8 +97,30 @@ def around(owner, name, phase, after=None):
         finally:
             PROBE.is_disturbed = True
             PROBE.mark(after or before)
+            if phase in CACHING:
+                begin_anew()
 
     setattr(owner, name, marked)
+
+
+def vae(module):
+    """The shim seeds each batch, stock draws: without chance both cache the same."""
+    if os.environ.get("BENCH_SEED"):
+        module.DiagonalGaussianDistribution.sample = lambda self, *_, **_more: self.mode()
+
+
+def begin_anew():
+    """So that the LoRA, the order and the noise are the same with and without the shim."""
+    if seed := os.environ.get("BENCH_SEED"):
+        import random
+
+        import numpy as np
+        import torch
+
+        random.seed(int(seed))
+        np.random.seed(int(seed))  # noqa: NPY002  (the generator that others draw from)
+        torch.manual_seed(int(seed))
+        PROBE.write("seed", seed=int(seed))
 
 
 def torch(module):
@@ -186,7 +211,7 @@ def allow_attention():
 
     if kind := os.environ.get("BENCH_ATTENTION"):
         bench_attention.allow(kind)
-        PROBE.write("attention", kind=kind)
+        PROBE.write("attention", name=kind)
 
 
 def pipeline(module):
@@ -261,7 +286,7 @@ def arm():
     more, turns = ordered(kernels) if os.environ.get("BENCH_BOOSTS") else ({}, None)
     tables = [more, {
         "torch": torch, "library.train_util": train_util, "library.sdxl_lpw_stable_diffusion": pipeline,
-        "accelerate.accelerator": accelerator,
+        "accelerate.accelerator": accelerator, "diffusers.models.autoencoders.vae": vae,
         "accelerate.optimizer": functools.partial(optimizer, kernels=kernels, turns=turns),
     }]  # fmt: skip
     if os.environ.get("BENCH_SMALL"):

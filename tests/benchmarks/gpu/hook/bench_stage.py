@@ -17,6 +17,7 @@ import importlib
 import time
 from pathlib import Path
 
+UNWANTED = ("switched off", "all boosts are switched off")  # a row says so itself
 POLL_S = 0.05
 PATIENCE_S = 400.0
 WORDS = ("NAME", "KIND", "reason_against", "check", "install")
@@ -77,7 +78,8 @@ class Stage:
         outcomes = [one.to_json() for one in self._start(scene, self.boosts)]
         return {
             "used": [one["name"] for one in outcomes if one["used"]],
-            "left": {one["name"]: one["reason"] for one in outcomes if one["reason"]} | self.missing,
+            "left": self.missing | {one["name"]: one["reason"] for one in outcomes if one["reason"]
+                                    and not one["reason"].startswith(UNWANTED)},
             "ops": scene.ops.name, "setup_s": round(time.perf_counter() - began, 3),
         }  # fmt: skip
 
@@ -89,6 +91,14 @@ class Stage:
                 undo()
         self.scene.shared.clear()
         self.scene.shared.update(self._shared)
+
+    def end(self):
+        """Leave the training as somebody would who does not want its result."""
+        from launcher.events import Status
+        from launcher.shim.requests import Leave
+
+        self.clear()
+        raise Leave(Status.CANCELLED)
 
     def failed(self, put):
         """Boosts that were in place and have been turned off since."""

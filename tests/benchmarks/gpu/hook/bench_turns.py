@@ -16,6 +16,7 @@ class Turns:
     def __init__(self, probe, kernels, stage):
         orders = stage.orders
         self._probe, self._kernels, self._stage = probe, kernels, stage
+        self._is_asked = bool(orders.get("turns") or orders.get("gradients"))
         self._rows, self._ahead = orders.get("rows", []), list(orders.get("turns", []))
         self._warmup, self._steps = orders.get("warmup", 3), orders.get("steps", 4)
         self._profiled = orders.get("profiled", 2)
@@ -38,6 +39,8 @@ class Turns:
     def before_step(self):
         while self._now is None and self._ahead and self._probe.steps > 0:
             self._begin(*self._ahead.pop(0))
+        if self._now is None and self._probe.steps > 0 and self._is_asked:
+            self._stage.end()  # nothing is left to measure, and nobody wants what was trained
 
     def _begin(self, place, is_profiled):
         try:
