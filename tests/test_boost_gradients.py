@@ -1,0 +1,69 @@
+"""Boost `gradients`: the same bits for what is trained, none for what is not (tests/boost_gradients_probe.py)."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROBE = ROOT / "tests" / "boost_gradients_probe.py"
+
+
+def ask(python, *words, path=None):
+    # threads that wait for each other are slow on a busy machine
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(path)} if path else {})}
+    done = subprocess.run(
+        [str(word) for word in (python, PROBE, *words)], cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
+        timeout=280, env=env, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def seen(training_python):
+    return ask(training_python)
+
+
+def assert_exact(found):
+    assert found["reason"] is None
+    assert found["same"]
+    assert found["again"]
+    assert found["count"] == found["of"] == found["not zero"] > 0
+    assert found["stock inputs"] == [True, True]
+    assert found["inputs"] == [False, False]
+    assert found["told"] == []
+    assert found["flags back"]
+    assert found["hooks"] == 0
+    assert found["ops"][1] < found["ops"][0]
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("checkpointing", [True, False])
+@pytest.mark.parametrize(("name", "turned"), [("transformers", 3), ("late", 6), ("convolutions", 0)])
+def test_what_is_trained_gets_the_same_bits(seen, name, turned, checkpointing):
+    found = seen[f"{name} {checkpointing}"]
+    assert_exact(found)
+    assert found["turned"] == (turned if checkpointing else 0)
+    assert found["shape"] == [2, 4, 8, 12]  # without gradients, as for samples
+
+
+@pytest.mark.training
+def test_it_stays_out_where_more_is_trained(seen):
+    assert "hang on a layer" in seen["refused"]["text encoder"]
+    assert "nothing" in seen["refused"]["nothing"]
+    assert "itself" in seen["refused"]["unet"]
+    assert "outside" in seen["time True"]["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
+def test_upstreams_unet_gets_the_same_bits(name):
+    environments = os.environ.get("LAUNCHER_REAL_ENVS")
+    code = os.environ.get({"sd-scripts": "LAUNCHER_SD_SCRIPTS"}.get(name, "LAUNCHER_SD_SCRIPTS_FP8"))
+    if not environments or not code:
+        pytest.skip("LAUNCHER_REAL_ENVS and LAUNCHER_SD_SCRIPTS name no real trainer")
+    python = Path(environments) / name / "1" / "venv" / "bin" / "python"
+    assert_exact(ask(python, "real", code, path=ROOT / "tests" / "real" / "shrink"))
