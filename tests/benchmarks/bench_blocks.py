@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--rank", type=int, default=32)
     parser.add_argument("--top", type=int, default=12)
     options = parser.parse_args()
-    device = torch.device(options.device)
+    device = torch.device(options.device, 0) if options.device == "cuda" else torch.device(options.device)
     print(torch.__version__, torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
     totals = {}
     for size in SIZES:
@@ -98,7 +98,7 @@ def measure(width, heads, tokens, *, options, device):
         keeper._forget()
         rows[f"blocks, all kept ({name})"] = timed(step, options, top=name == "triton" or options.top > 20)
         for boost in ("keep", "blocks"):
-            scene.undo.pop(boost)()
+            scene.undo.pop(boost, lambda: None)()
     report(width, rows, options)
     return {row: (values["ms"], values["launches"]) for row, values in rows.items()}
 
