@@ -53,7 +53,7 @@ def adapter_of(layer: Any) -> Adapter | None:
         ForeignError: something else has taken the layer's forward, or the LoRA drops out by chance.
     """
     taken = layer.__dict__.get("forward")
-    if taken is None:
+    if taken is None or _is_own(taken, layer):
         return None
     owner: Any = getattr(taken, "__self__", None)
     made_by: Any = type(owner)
@@ -61,14 +61,16 @@ def adapter_of(layer: Any) -> Adapter | None:
         raise ForeignError(f"its forward is {getattr(taken, '__qualname__', taken)}")
     if "forward" in owner.__dict__:
         raise ForeignError("its LoRA has a forward of its own")
-    below: Any = owner.org_forward
-    of_layer: Any = type(layer)
-    if (
-        getattr(below, "__self__", None) is not layer
-        or getattr(below, "__func__", None) is not of_layer.forward
-    ):
+    if not _is_own(owner.org_forward, layer):
         raise ForeignError("its LoRA lies over another network")
     for name in NAMES_OF_CHANCE:
         if getattr(owner, name, None):
             raise ForeignError(f"{name} of its LoRA")
     return Adapter(owner)
+
+
+def _is_own(forward: Any, layer: Any) -> bool:
+    """Whether it is the layer's own, or computes the same bits (`cast` marks its functions)."""
+    function, of_layer = getattr(forward, "__func__", None), type(layer)
+    is_same = function is of_layer.forward or getattr(function, "is_as_stock", False)
+    return getattr(forward, "__self__", None) is layer and bool(is_same)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["choose"]
 
+AMPERE = (8, 0)
+
 
 def choose(scene: Scene) -> Ops:
     """Triton's operations, torch's own in place of each that does not work or disagrees here (told by `scene.tell`).
@@ -30,9 +32,12 @@ def choose(scene: Scene) -> Ops:
         ImportError: there is no Triton.
     """
     from launcher.shim.boosts.kernels.checks import disagreements
-    from launcher.shim.boosts.kernels.operations import TritonOps
+    from launcher.shim.boosts.kernels.operations import OTHERS, TritonOps
 
     ops = TritonOps(scene.tell)
+    if (0, 0) < scene.machine.capability < AMPERE and str(scene.dtype) == "torch.bfloat16":
+        for name in OTHERS:  # not every Triton has bf16 there; the casts work with integers
+            ops.leave_out(name)
     for name, reason in disagreements(scene, ops):
         ops.give_up(name, reason)
     return ops

@@ -54,8 +54,8 @@ def cast_kernel(source, target, quads, IS_E5M2: tl.constexpr, IS_BF16: tl.conste
 _cast = Kernel(cast_kernel, warps=4)
 
 
-def cast(weight: torch.Tensor, dtype: torch.dtype, into: torch.Tensor | None = None) -> torch.Tensor | None:
-    """The same numbers in `dtype`, strides kept (or `into` a contiguous tensor, from one); None where this is no dense fp8 tensor of whole pieces of 16 bytes."""
+def cast(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
+    """The same numbers in `dtype`, strides kept; None where this is no dense fp8 tensor of whole pieces of 16 bytes."""
     count = weight.numel()
     if (
         weight.dtype not in FORMATS
@@ -65,11 +65,30 @@ def cast(weight: torch.Tensor, dtype: torch.dtype, into: torch.Tensor | None = N
         or not _is_dense(weight)
     ):
         return None
-    found = torch.empty_like(weight, dtype=dtype) if into is None else into
-    quads = count >> 4
-    constants = (FORMATS[weight.dtype], TARGETS[dtype], BLOCK)
-    _cast(None, (-(-4 * quads // BLOCK), 1, 1), (weight.view(torch.uint8), found), (quads,), constants)
+    found = torch.empty_like(weight, dtype=dtype)
+    _fill(weight, found, count >> 4)
     return found
+
+
+def cast_into(weight: torch.Tensor, into: torch.Tensor) -> bool:
+    """The same into memory that is there; False, and nothing done, where this is not for the kernel."""
+    count = weight.numel()
+    if (
+        weight.dtype not in FORMATS
+        or into.dtype not in TARGETS
+        or count & 15
+        or not count
+        or count != into.numel()
+        or not (weight.is_contiguous() and into.is_contiguous())
+    ):
+        return False
+    _fill(weight, into, count >> 4)
+    return True
+
+
+def _fill(weight: torch.Tensor, found: torch.Tensor, quads: int) -> None:
+    constants = (FORMATS[weight.dtype], TARGETS[found.dtype], BLOCK)
+    _cast(None, (-(-4 * quads // BLOCK), 1, 1), (weight.view(torch.uint8), found), (quads,), constants)
 
 
 def _is_dense(weight: torch.Tensor) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from launcher.shim.boosts.kernels.operations import CASTS
 from launcher.shim.boosts.ops import Ops
 from launcher.shim.boosts.scene import relative_error
 
@@ -34,7 +35,7 @@ def disagreements(scene: Scene, ops: TritonOps) -> Iterator[tuple[str, str]]:
                 break
             found = _listed(call(ops))
             worst = max(relative_error(one, other) for one, other in zip(found, right, strict=True))
-            bound = 0.0 if name == "cast" else max(ALLOWED * torch.finfo(scene.dtype).eps, IN_FP32)
+            bound = 0.0 if name in CASTS else max(ALLOWED * torch.finfo(scene.dtype).eps, IN_FP32)
             if not worst <= bound:
                 yield name, f"differs from torch's by {worst:.1e}"
                 break
@@ -62,6 +63,7 @@ def _calls(numbers: _Numbers) -> dict[str, Callable[[Ops], Any]]:
     _, mean, rstd = Ops().layer_norm(x, weight, bias, 1e-5)
     return {
         "cast": lambda ops: _cast_all(ops, numbers),
+        "cast_into": lambda ops: _cast_all_into(ops, numbers),
         "layer_norm": lambda ops: ops.layer_norm(x, weight, bias, 1e-5),
         "add_layer_norm": lambda ops: ops.add_layer_norm(x, y.clone(), y_bias, weight, bias, 1e-5),
         "layer_norm_backward": lambda ops: ops.layer_norm_backward(grad, x, mean, rstd, weight, y),
@@ -97,10 +99,26 @@ def _group_calls(numbers: _Numbers) -> dict[str, Callable[[Ops], Any]]:
 
 
 def _cast_all(ops: Ops, numbers: _Numbers) -> list[Any]:
-    """Every code of both formats; those that are no number as such."""
+    """Every code of both formats."""
+    return [part for code in _codes(numbers) for part in _parts(ops.cast(code, numbers.dtype))]
+
+
+def _cast_all_into(ops: Ops, numbers: _Numbers) -> list[Any]:
+    return [
+        part
+        for code in _codes(numbers)
+        for part in _parts(ops.cast_into(code, torch.empty_like(code, dtype=numbers.dtype)))
+    ]
+
+
+def _codes(numbers: _Numbers) -> list[Any]:
     codes = torch.arange(256, dtype=torch.int32, device=numbers.device).to(torch.uint8)
-    found = [ops.cast(codes.view(kind), numbers.dtype) for kind in (torch.float8_e4m3fn, torch.float8_e5m2)]
-    return [part for one in found for part in (one.isnan(), one.nan_to_num(), one.signbit() & ~one.isnan())]
+    return [codes.view(torch.float8_e4m3fn), codes.view(torch.float8_e5m2)]
+
+
+def _parts(found: Any) -> tuple[Any, Any, Any]:
+    """What must be equal: which are no numbers (not which of those), the numbers, the signs (of 0 too)."""
+    return found.isnan(), found.nan_to_num(), found.signbit() & ~found.isnan()
 
 
 def _listed(found: Any) -> list[Any]:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+CASTS = ("cast", "cast_into")
+OTHERS = (
+    "layer_norm", "add_layer_norm", "add", "layer_norm_backward", "geglu", "geglu_backward", "group_norm",
+    "group_norm_backward",
+)  # fmt: skip
 LARGEST = 1 << 31  # elements: the kernels count in 32 bits
 
 
@@ -31,11 +36,14 @@ class TritonOps(Ops):
         self.given_up: list[str] = []
 
     def give_up(self, name: str, reason: str) -> None:
-        """Use torch's own operation from now on."""
+        """Use torch's own operation from now on, and say so."""
         if name not in self.given_up:
-            self.given_up.append(name)
-            setattr(self, name, getattr(super(), name))
+            self.leave_out(name)
             self._tell("kernels", f"{name} is torch's own from now on: {reason}")
+
+    def leave_out(self, name: str) -> None:
+        self.given_up.append(name)
+        setattr(self, name, getattr(super(), name))
 
     def _failed(self, name: str, error: Exception) -> None:
         """Running out of memory is no fault of a kernel: it is raised."""
@@ -53,13 +61,12 @@ class TritonOps(Ops):
         return super().cast(weight, dtype) if found is None else found
 
     def cast_into(self, weight: Tensor, into: Tensor) -> Tensor:
-        found = None
         try:
-            if weight.is_contiguous():
-                found = casts.cast(weight, into.dtype, into)
+            if casts.cast_into(weight, into):
+                return into
         except Exception as error:  # noqa: BLE001
             self._failed("cast_into", error)
-        return super().cast_into(weight, into) if found is None else found
+        return super().cast_into(weight, into)
 
     def layer_norm(
         self, x: Tensor, weight: Tensor, bias: Tensor, eps: float
