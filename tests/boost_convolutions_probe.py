@@ -152,7 +152,7 @@ def rounding():
             unet, loras = whole()
             for weight in unet.parameters():  # the numbers that are stored, in fp32
                 weight.data = weight.data.to(stored).float()
-            given = inputs(2, (16, 24), BF16)
+            given = inputs(1, (16, 16), BF16)
             truth = step(
                 unet, loras, tuple(one.float() if one.is_floating_point() else one for one in given), autocast=False
             )  # fmt: skip

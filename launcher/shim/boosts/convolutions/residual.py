@@ -88,8 +88,10 @@ class _Residual(torch.autograd.Function):  # type: ignore[misc]
         h = block.first_half(normed, emb)
         del normed
         normed, mean2, rstd2 = block.norm2(h)
+        out = block.conv2(normed)
+        del normed
         beside, bias = block.beside(x)
-        out = block.frame.sum(beside, block.conv2(normed), bias)
+        out = block.frame.sum(beside, out, bias)
         ctx.block = block
         ctx.save_for_backward(x, emb, h if block.keeps_h else None, mean1, rstd1, mean2, rstd2)
         return out

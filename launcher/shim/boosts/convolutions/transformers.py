@@ -50,7 +50,8 @@ def _forward(place: Place, module: Any) -> Callable[..., Any]:
     Only the norm can fail by our fault, so only it is guarded: the blocks are not run twice.
     """
     stock, dtype = module.forward, place.frame.dtype
-    norm = place.scene.guarded(NAME, Normed(module.norm, place.frame, module.norm, place.failed, silu=False), module.norm)  # fmt: skip
+    fast = Normed(module.norm, place.frame, module.norm, place.failed, silu=False)
+    norm = place.scene.guarded(NAME, fast, lambda x: module.norm(x))  # noqa: PLW0108  (it takes over the attributes of a function, not those of a module)
 
     def forward(hidden_states: Tensor, encoder_hidden_states: Any = None, timestep: Any = None) -> Any:
         if not torch.is_grad_enabled() or hidden_states.dtype != dtype:
