@@ -121,7 +121,7 @@ def line(row, expected, base):
     ms = kernels.get("ms")
     return (
         row["name"], str(len(row.get("used", []))), number(ms, 1), number(expected.get("gpu_ms"), 1),
-        number(ms / base if ms and base else None, 3), number(middle), f"{number(low)} to {number(high)}",
+        number(ms / base if ms and base else None, 3), number(middle), f"{number(low)} to {number(high)}" if milliseconds else "",
         number(statistics.median(row["ratios"]) if row["ratios"] else None, 3), number(kernels.get("launches")),
         number(expected.get("launches")), number(row.get("allocated")), number(row.get("reserved")),
         number(row.get("setup_s"), 1), remarks(row),
