@@ -34,6 +34,7 @@ from launcher.plan.resolver import without_cache_info
 from launcher.plan.tomlout import write_toml
 from launcher.preset import Setting, Settings, list_presets
 from launcher.trainers import load_options, load_trainer
+from launcher.trainers.switches import BOOSTS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -563,6 +564,7 @@ def test_the_command_of_the_full_trainer(paths, data, tmp_path):
         "exact_resume": "true", "state_every_minutes": "15.0", "keep_states": "3", "states_budget_gib": "0.0", "stop_on_nan": "10",
         "cache_images": "folder", "lean_load": "true", "free_text_encoders": "true", "vae_encode": "rows", "vae_decode": "rows",
         "sample_unet": "autocast", "offload_mib": "0", "allocator": "expandable", "boosts": "rounding", "keep_mib": "0",
+        **{f"boost_{name}": "auto" for name in BOOSTS},
     }  # fmt: skip
     assert words.index("--switch") < words.index("--")
     assert not any("." in name for name in plan.train)

@@ -210,7 +210,7 @@ def test_interrupted_runs_stand_on_top():
     kinds = [(entry.value.kind, entry.value.run) for entry in menu.entries(view)]
     assert kinds == [
         ("watch", live.id), ("resume", paused.id), ("resume", interrupted.id), ("train", None), ("check", None),
-        ("tag", None), ("import", None), ("export", None), ("history", None), ("check-up", None), ("quit", None),
+        ("tag", None), ("import", None), ("export", None), ("history", None), ("bench", None), ("check-up", None), ("quit", None),
     ]  # fmt: skip
 
 

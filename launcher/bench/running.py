@@ -11,7 +11,7 @@ from launcher.bench.scratch import end_run
 from launcher.bench.variants import plan_of
 from launcher.errors import TrainingError
 from launcher.events import Status
-from launcher.failures import explain_run
+from launcher.failures import UNKNOWN, explain_run
 from launcher.history import is_run_alive, load_run
 from launcher.monitor import RunMonitor
 from launcher.process import wait_until
@@ -117,10 +117,12 @@ def trouble_of(run: RunPaths, record: RunRecord, variant: str, log: str) -> Trai
     found = explain_run(run, record.error)
     reason = record.reason
     what = found.what if found else reason.message if reason else "The process is gone."
-    said = f"It said: {found.said}" if found and found.said else ""
+    why = found.why if found else ""
+    said = f"It said: {found.said}" if found and found.said and found.said not in why else ""
+    fix = found.fix if found else reason.fix if reason else ""
+    if found is not None and found.kind == UNKNOWN:  # its words speak of the run's folder, which goes
+        fix = "The whole story is at the end of the log that is named here."
     return TrainingError(
         f"The {variant} training ended at step {record.step or 0} without its result. {what}",
-        why="\n".join(filter(None, (found.why if found else "", said))),
-        fix=found.fix if found else reason.fix if reason else "",
-        where=log,
-    )
+        why="\n".join(filter(None, (why, said))), fix=fix, where=log,
+    )  # fmt: skip

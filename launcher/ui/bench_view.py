@@ -84,7 +84,7 @@ def run_line(turn: Turn, measured: Measured, glyphs: Glyphs) -> Text:
     sign = (glyphs.tick, "good") if timing else (glyphs.cross, "bad")
     facts = f"{seconds(timing.median_s)} s/step" if timing else "without a result"
     more = f"   {formats.amount(measured.vram_mib)}" if measured.vram_mib else ""
-    return spans("  ", sign, f" {_place(turn)}   ", (f"{turn.variant.name:<12}", "strong"), facts, (more, "muted"))  # fmt: skip
+    return spans("  ", sign, f" {_place(turn)}   ", (f"{turn.variant.name:<14}", "strong"), facts, (more, "muted"))  # fmt: skip
 
 
 def now_line(turn: Turn, view: RunView, left_s: float | None, glyphs: Glyphs) -> Text:
@@ -93,7 +93,7 @@ def now_line(turn: Turn, view: RunView, left_s: float | None, glyphs: Glyphs) ->
     if view.phase_progress and not view.step:
         doing += f" {view.phase_progress[0]} of {view.phase_progress[1]}"
     left = f"   about {formats.duration(left_s)} left" if left_s else ""
-    return spans("  ", (glyphs.dot, "accent"), f" {_place(turn)}   ", (f"{turn.variant.name:<12}", "strong"), doing, (left, "muted"))  # fmt: skip
+    return spans("  ", (glyphs.dot, "accent"), f" {_place(turn)}   ", (f"{turn.variant.name:<14}", "strong"), doing, (left, "muted"))  # fmt: skip
 
 
 def _place(turn: Turn) -> str:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from launcher.monitor import Boost
 
 KINDS = ("exact", "rounding", "approximate")
-UNASKED = ("switched off", "all boosts are switched off", "approximate: only where asked for", "rounding: only where asked for")  # fmt: skip
+UNASKED = (
+    "switched off", "all boosts are switched off", "approximate: only where asked for", "rounding: only where asked for",
+    "on the processor only where it is switched on",
+)  # fmt: skip
 
 
 def counted(boosts: Sequence[Boost]) -> str:
