@@ -37,6 +37,7 @@ BOOSTS = {
     "fp8_matmul": "the frozen weights multiplied in fp8 by tensor cores that can",
     "blocks": "transformer blocks in one piece: q, k, v and their LoRAs together, only what is needed recomputed",
     "keep": "spare memory of the card keeps what would be computed again",
+    "reduce": "one process alone makes no copies of its gradients to share them",
     "optimizer": "one step of the 8-bit optimizer for all weights that lie together",
     "clip": "one norm of all gradients that lie together",
 }

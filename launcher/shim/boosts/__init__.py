@@ -25,7 +25,7 @@ __all__ = ["NAMES", "install"]
 NAMES: Mapping[str, str] = {
     name: f"launcher.shim.boosts.{name}"
     for name in (
-        "gradients", "cast", "norms", "lora", "convolutions", "attention", "fp8_matmul", "blocks", "keep", "optimizer",
+        "gradients", "cast", "norms", "lora", "convolutions", "attention", "fp8_matmul", "blocks", "keep", "reduce", "optimizer",
         "clip",
     )
 }  # fmt: skip

@@ -77,7 +77,8 @@ class Card:
         """Bytes that torch does not hold and could get now."""
         if self.device.type != "cuda":
             return 0
-        free, total = torch.cuda.mem_get_info(self.device)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        total = torch.cuda.get_device_properties(self.device).total_memory
         fraction = getattr(torch.cuda, "get_per_process_memory_fraction", lambda _device: 1.0)(self.device)
         return int(min(free, total * fraction - torch.cuda.memory_reserved(self.device)))
 
