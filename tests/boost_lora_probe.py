@@ -143,6 +143,12 @@ def failures():
             "ours": apart(ours, right), "stock": apart(stock, right),
         }  # fmt: skip
     unet, network = make(torch.float8_e4m3fn)
+    scene, _ = make_scene(unet, network, ops=Failing())
+    scene.ops.left, scene.ops.error = 2, ValueError("only backwards")
+    try:
+        found["check"] = put_in(scene, lora)
+    except ValueError as error:  # as whoever starts boosts takes it
+        found["check"] = str(error)
     scene, told = make_scene(unet, network, ops=Failing())
     put_in(scene, lora)
     raised = []

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.rig import Rig
+
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_lora_probe.py"
 
@@ -69,6 +71,7 @@ def test_it_is_put_in_and_taken_out_without_a_trace(training_python):
 def test_what_fails_in_forward_or_backward_is_done_stocks_way_and_turned_off(training_python):
     found = ask(training_python, "failures")
     memory = found.pop("memory")
+    assert found.pop("check") == "only backwards"
     assert sorted(found) == ["backward", "forward", "late"]
     for seen in found.values():
         assert seen["reason"] is None
@@ -94,3 +97,30 @@ def test_the_real_network(variable):
     assert 0 < seen["apart"] < 0.02
     assert seen["names"]
     assert seen["told"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
+def test_a_real_training_with_this_boost_alone_follows_stock(name, tmp_path):
+    place = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not place:
+        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
+    rig = Rig(place, name, tmp_path / "rig")
+    try:
+        train = {
+            "network_dropout": None, "mixed_precision": "bf16", "gradient_checkpointing": True,
+            "max_train_steps": 6, "cache_text_encoder_outputs": True,
+        }  # fmt: skip
+        stock = rig.train(tmp_path / "stock", switches={"boosts": "off"}, train=train)
+        ours = rig.train(tmp_path / "ours", switches={"boosts": "off", "boost_lora": "on"}, train=train)
+    finally:
+        rig.close()
+    assert (stock.code, ours.code) == (0, 0), ours.log[-3000:]
+    [event] = ours.events("boosts")
+    assert [one["name"] for one in event["boosts"] if one["used"]] == ["lora"]
+    assert ours.events("warning") == stock.events("warning") == []
+    losses = [[float.fromhex(line["loss"]) for line in run.record()] for run in (stock, ours)]
+    assert len(losses[0]) == 6
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+    assert ours.weights()[0] == stock.weights()[0]  # the same names and shapes
