@@ -42,8 +42,8 @@ from tests.fake_runs import Script, write_run
 IMAGES = ROOT / "launcher" / "demo" / "images"
 CARD = "NVIDIA GeForce RTX 3060 Ti"
 SETTINGS = {"resolution": "1024,1024", "network_dim": "32", "train_batch_size": "1", "gradient_checkpointing": "True"}  # fmt: skip
-SLOW = Timing(median_s=1.6, q1_s=1.59, q3_s=1.62, steps=24, vram_mib=4300.0, first_s=58.0)
-FAST = Timing(median_s=0.9, q1_s=0.89, q3_s=0.92, steps=24, vram_mib=4900.0, first_s=31.0)
+SLOW = Timing(median_s=1.6, q1_s=1.59, q3_s=1.62, steps=24, vram_mib=4300.0, first_s=58.0, runs=2)
+FAST = Timing(median_s=0.9, q1_s=0.89, q3_s=0.92, steps=24, vram_mib=4900.0, first_s=31.0, runs=2)
 FOUND = Comparison(
     card=CARD, trainer="sd-scripts", settings=SETTINGS, boosts="rounding", stock=SLOW, boosted=FAST, taken=1_790_000_000.0,
     launcher="0.4.0", used=("cast",), refused={"keep": "no room"},
@@ -271,7 +271,9 @@ def test_rows_pool_the_rounds_and_survive_a_failure():
         measured("cast", 1.0),
     ]
     stock, fast, cast, norms = rows_of(ways, runs, {"norms": TrainingError("no room")})
-    assert stock.timing == Timing(median_s=1.1, q1_s=1.0, q3_s=1.2, steps=4, vram_mib=4100.0, first_s=40.0)
+    assert stock.timing == Timing(
+        median_s=1.1, q1_s=1.0, q3_s=1.2, steps=4, vram_mib=4100.0, first_s=40.0, runs=2
+    )
     assert fast.ratio == pytest.approx(0.5 / 1.1)
     assert cast.timing is None, "one step has no quartiles"
     assert norms.error == "no room"
@@ -298,6 +300,9 @@ def test_what_is_said_and_kept(paths):
     assert "boost_attention=off" in alone
     assert "cost time" in advice(replace(found, stock=FAST, boosted=SLOW), [])[0]
     assert "noise" in advice(replace(found, boosted=replace(SLOW, median_s=1.61)), [])[0]
+    once = replace(found, stock=replace(FAST, runs=1), boosted=replace(SLOW, runs=1))
+    assert "may be an accident" in advice(once, [])[0]
+    assert not once.is_slower
     assert comparison_of(plan, fast, rows[:1]) is None
     keep_comparison(paths, found)
     keep_comparison(paths, replace(found, card="another"))

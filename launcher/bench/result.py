@@ -47,7 +47,7 @@ class Row:
             "name": self.name,
             **{
                 name: None if timing is None else getattr(timing, name)
-                for name in ("median_s", "q1_s", "q3_s", "steps", "vram_mib", "first_s")
+                for name in ("median_s", "q1_s", "q3_s", "steps", "runs", "vram_mib", "first_s")
             },
             "ratio": None if self.ratio is None else round(self.ratio, 4),
             "ops": self.ops,
@@ -87,7 +87,7 @@ def timing_of(runs: Sequence[Measured]) -> Timing | None:
         return None
     first, median, third = statistics.quantiles(seconds, n=4, method="inclusive")
     return Timing(
-        median_s=round(median, 5), q1_s=round(first, 5), q3_s=round(third, 5), steps=len(seconds),
+        median_s=round(median, 5), q1_s=round(first, 5), q3_s=round(third, 5), steps=len(seconds), runs=len(runs),
         vram_mib=max((run.vram_mib for run in runs if run.vram_mib is not None), default=None),
         first_s=min((round(run.first_s, 2) for run in runs if run.first_s is not None), default=None),
     )  # fmt: skip
@@ -122,10 +122,18 @@ def advice(found: Comparison | None, rows: Sequence[Row]) -> list[str]:
 
 
 def _is_slower(row: Row, stock: Timing) -> bool:
-    return row.timing is not None and (row.ratio or 0) > 1 and row.timing.q1_s > stock.q3_s
+    timing = row.timing
+    return (
+        timing is not None
+        and min(timing.runs, stock.runs) > 1
+        and (row.ratio or 0) > 1
+        and timing.q1_s > stock.q3_s
+    )
 
 
 def _verdict(found: Comparison) -> str:
+    if not found.is_repeated:
+        return f"A boosted step took {found.ratio:.2f} of stock's time. One round may be an accident: --rounds 2 tells more."
     if found.is_slower:
         return f"Here the boosts cost time: a step takes {found.ratio:.2f} times stock's. Better without them: --set {PREFIX}boosts=off"
     if found.is_faster:

@@ -20,7 +20,7 @@ SLOWER = 1.02  # times stock's seconds: less is noise of the clock
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """Seconds of one step (median and quartiles over `steps`), MiB that torch reserved, seconds to the first step."""
+    """Seconds of one step (median and quartiles over `steps` of `runs`), MiB that torch reserved, seconds to the first step."""
 
     median_s: float
     q1_s: float
@@ -28,6 +28,7 @@ class Timing:
     steps: int
     vram_mib: float | None = None
     first_s: float | None = None
+    runs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +56,19 @@ class Comparison:
         return self.boosted.median_s / self.stock.median_s
 
     @property
+    def is_repeated(self) -> bool:
+        """Whether both were run more than once: the steps of one run may all be slow for another reason."""
+        return min(self.stock.runs, self.boosted.runs) > 1
+
+    @property
     def is_slower(self) -> bool:
-        """Whether boosts cost time here: beyond the noise, with quartiles that lie apart."""
-        return self.ratio > SLOWER and self.boosted.q1_s > self.stock.q3_s
+        """Whether boosts cost time here: beyond the noise, repeatedly, with quartiles that lie apart."""
+        return self.is_repeated and self.ratio > SLOWER and self.boosted.q1_s > self.stock.q3_s
 
     @property
     def is_faster(self) -> bool:
         """Whether they save time here, as surely."""
-        return self.ratio < 1 / SLOWER and self.boosted.q3_s < self.stock.q1_s
+        return self.is_repeated and self.ratio < 1 / SLOWER and self.boosted.q3_s < self.stock.q1_s
 
     def is_of(self, other: Comparison) -> bool:
         """Whether both measured the same."""
@@ -109,7 +115,7 @@ def _timing(value: Any) -> Timing:
         raise ValueError("no times of a step")
     return Timing(
         median_s=median, q1_s=first, q3_s=third, steps=int(value["steps"]), vram_mib=_or_none(value["vram_mib"]),
-        first_s=_or_none(value["first_s"]),
+        first_s=_or_none(value["first_s"]), runs=int(value.get("runs", 1)),
     )  # fmt: skip
 
 
