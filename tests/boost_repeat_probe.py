@@ -4,6 +4,7 @@ A trainer of two layers with upstream's two calls, `process_batch` and `accelera
 real accelerator, and gradient checkpointing; dropout and noise draw from torch's, numpy's and python's generators.
 """
 
+import contextlib
 import gc
 import json
 import random
@@ -49,6 +50,15 @@ class Fails(torch.autograd.Function):
         return grad.clone(), None
 
 
+@contextlib.contextmanager
+def autocast():
+    """As accelerate's of 1.6 (sd-scripts' version): not left when an error goes through it."""
+    entered = torch.autocast("cpu", dtype=torch.bfloat16)
+    entered.__enter__()
+    yield
+    entered.__exit__(None, None, None)
+
+
 class World:
     """`plan`: what is raised, by micro-batch and place: [(micro, "forward" or "backward", error), ...]."""
 
@@ -76,7 +86,9 @@ class World:
 
         self.trainer = Trainer()
         context = SimpleNamespace(trainer_class=Trainer, version=version, warn=self.warnings.append)
-        self.accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
+        self.accelerator = Accelerator(
+            cpu=True, mixed_precision="bf16", gradient_accumulation_steps=accumulation
+        )
         inner = self.accelerator.backward
 
         def watched(loss, **more):
@@ -105,12 +117,12 @@ class World:
         x = (batch + noise).requires_grad_()
         for layer in self.network:
             x = checkpoint(self.block, layer, x, use_reentrant=False)
-        activation = x * 1.0
-        self.alive = [one for one in self.alive if one() is not None]
-        self.alive.append(weakref.ref(activation))
-        self.most = max(self.most, len(self.alive))
         self.network.set_multiplier(0.0)
-        self.strike("forward")
+        with autocast():
+            activation = x + self.network[1](x).float()
+            self.alive = [one for one in self.alive if one() is not None] + [weakref.ref(activation)]
+            self.most = max(self.most, len(self.alive))
+            self.strike("forward")
         self.network.set_multiplier(1.0)
         return (activation**2).mean()
 

@@ -1,6 +1,7 @@
 """A step that ran out of memory, or in which a boost failed, made again: the run of one that never failed.
 
-tests/boost_repeat_probe.py trains two layers around real autograd and a real accelerator; the errors are injected.
+tests/boost_repeat_probe.py trains two layers around real autograd and a real accelerator; the errors are injected. So
+they are (tests/real/shrink/shrink_oom.py) into the real trainer, shrunken, where LAUNCHER_REAL_ENVS names it.
 """
 
 import json
@@ -10,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from launcher.trainers.switches import BOOSTS
+from tests.real.rig import Rig
+from tests.real.story import difference
+
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_repeat_probe.py"
 ALIKE = ("weights", "losses", "logged", "chance", "left")
 
-pytestmark = pytest.mark.training
+QUIET = {"boosts": "exact", **{f"boost_{name}": "off" for name in BOOSTS}}  # repeat alone
 
 
 def ask(python, mode):
@@ -27,6 +32,7 @@ def ask(python, mode):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.training
 def test_a_step_made_again_is_the_step_that_never_failed(training_python):
     """In forward, backward, both, the first micro-batch or the second, alone or after others of the same step."""
     found = ask(training_python, "repeated")
@@ -46,6 +52,7 @@ def test_a_step_made_again_is_the_step_that_never_failed(training_python):
     assert found == {}
 
 
+@pytest.mark.training
 def test_what_a_repetition_cannot_help_is_raised_as_it_was(training_python):
     found = ask(training_python, "raised")
     assert found.pop("for ever") == ["OutOfMemoryError", 1, 40 - 16]
@@ -54,3 +61,35 @@ def test_what_a_repetition_cannot_help_is_raised_as_it_was(training_python):
     assert len(found) == 4
     for name, seen in found.items():
         assert seen == ["OutOfMemoryError", 1, 0], name
+
+
+def once(lines):
+    """The record is of every backward, so of a repeated one too: of the same batch."""
+    return [line for line, before in zip(lines, [None, *lines], strict=False) if line != before]
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_the_real_trainers_steps_are_made_again_to_the_bit(accumulation, tmp_path):
+    """Gradient checkpointing, dropout of the LoRA, bf16; failing forwards and backwards against a run without boosts."""
+    envs = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not envs:
+        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
+    rig = Rig(Path(envs), "sd-scripts", tmp_path)
+    train = {"max_train_steps": 5, "gradient_checkpointing": True, "mixed_precision": "bf16", "save_state": None,
+             "gradient_accumulation_steps": accumulation}  # fmt: skip
+    try:
+        off = rig.train(tmp_path / "off", switches={"boosts": "off"}, train=train)
+        # Repeated calls count: the third micro-batch takes three, the fifth two.
+        env = {"REAL_OOM": "3:forward,4:backward,7:backward"}
+        ours = rig.train(tmp_path / "ours", switches=QUIET, train=train, env=env)
+    finally:
+        rig.close()
+    assert difference(once(ours.record()), once(off.record())) is None
+    assert ours.weights() == off.weights()
+    told = [event["message"] for event in ours.events("warning") if "made again" in event["message"]]
+    assert len(told) == 1
+    losses = [[event["loss"] for event in ended.events("step")] for ended in (ours, off)]
+    assert losses[0] == losses[1]

@@ -44,11 +44,12 @@ class _Loader(importlib.abc.Loader):
 def main():
     import shrink_ddp
     import shrink_fail
+    import shrink_oom
     import shrink_record
     import shrink_sizes
 
     after = After()
-    for part in (shrink_sizes, shrink_record, shrink_fail, shrink_ddp):
+    for part in (shrink_sizes, shrink_record, shrink_fail, shrink_ddp, shrink_oom):
         for name, call in part.AFTER.items():
             after.calls.setdefault(name, []).append(call)
     sys.meta_path.insert(0, after)
