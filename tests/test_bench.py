@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from launcher.bench.result import advice, comparison_of, rows_of, timing_of
 from launcher.bench.scratch import scratch, sweep
 from launcher.bench.variants import BOOSTED, STOCK, WARM_UP, Variant, plan_of, variants_of
 from launcher.cli import execute, make_parser
-from launcher.errors import RunError, TrainingError, UsageError
+from launcher.errors import PreflightError, RunError, TrainingError, UsageError
 from launcher.events import EventWriter, Status
 from launcher.forecast.pace import Earlier, earlier_benches, pace
 from launcher.forecast.setup import Setup
@@ -22,7 +23,7 @@ from launcher.history import list_runs
 from launcher.machine import Fact, Gpu, Machine
 from launcher.machine.benched import Comparison, Timing, keep_comparison, load_comparisons
 from launcher.monitor import Boost, RunMonitor
-from launcher.paths import RunPaths
+from launcher.paths import Paths, RunPaths
 from launcher.plan import Request, continue_plan, resolve, speed
 from launcher.plan.changes import change_plan
 from launcher.process import find_by_arguments
@@ -38,6 +39,7 @@ from launcher.ui.plan_view import plan_view
 from tests import ui_views
 from tests.conftest import ROOT, standin_trainer
 from tests.fake_runs import Script, write_run
+from tests.real.rig import SHRINK, Rig
 
 IMAGES = ROOT / "launcher" / "demo" / "images"
 CARD = "NVIDIA GeForce RTX 3060 Ti"
@@ -233,6 +235,28 @@ def test_what_cannot_be_measured_is_said(paths, words, said):
     with pytest.raises(UsageError, match=said):
         execute(["bench", "--yes", *words], paths)
     assert leftovers(paths) == []
+
+
+def test_only_what_keeps_it_from_running_is_told(paths, monkeypatch):
+    from launcher.commands import bench as command
+    from launcher.commands import common
+
+    monkeypatch.setattr(common, "machine_of", lambda _paths: machine())
+    plan = plan_for(paths)
+    short = plan_of(paths, plan, variants_of(plan, each=False)[0], steps=4)
+    checks = {problem.check for problem in command.problems_of(paths, short, is_quiet=True)}
+    assert "model" in checks, "the model that is not there is an error"
+    assert not checks & {"images", "captions", "shapes"}
+
+
+def test_a_full_disk_is_said_before_anything_runs(boosted, monkeypatch):
+    from launcher.preflight import room
+
+    monkeypatch.setattr("launcher.preflight.CHECKS", (room.check_room,))
+    monkeypatch.setattr(room, "free_disk_mib", lambda _folder: 10)
+    with pytest.raises(PreflightError, match="Nothing was started"):
+        run_bench(boosted, "--json")
+    assert leftovers(boosted.paths) == []
 
 
 def test_nothing_is_measured_beside_a_training(paths, monkeypatch):
@@ -505,3 +529,32 @@ def test_the_table(tmp_path):
     assert table["alone"] == ["attention", "no", "such", "card"]
     assert "\x1b" not in said
     assert all(formats.cells(line) <= 80 for line in said.splitlines())
+
+
+@pytest.mark.training
+def test_with_the_real_trainer(tmp_path, monkeypatch, capsys):
+    """sd-scripts itself, shrunk, on the processor: what the shim tells of its boosts is what the table says."""
+    envs = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not envs or not os.environ.get("LAUNCHER_TOKENIZERS"):
+        pytest.skip("LAUNCHER_REAL_ENVS and LAUNCHER_TOKENIZERS name no folders")
+    rig = Rig(Path(envs), "sd-scripts", tmp_path / "rig")
+    small = {"PYTHONPATH": str(SHRINK), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+    def shrunk(*args, **more):
+        plan = plan_of(*args, **more)
+        train = {**plan.train, "tokenizer_cache_dir": str(rig.tokenizers)}
+        return replace(plan, env={**plan.env, **small}, train=train)
+
+    monkeypatch.setattr("launcher.bench.running.plan_of", shrunk)
+    monkeypatch.setattr("launcher.preflight.CHECKS", ())  # a checkpoint of some megabytes is refused
+    settings = ("resolution=128,128", "network_dim=4", "optimizer_type=AdamW", "fp8_base=false", "enable_bucket=false")  # fmt: skip
+    words = [word for setting in settings for word in ("--set", setting)]
+    model, images = rig.material / "tiny.safetensors", rig.material / "images"
+    paths = Paths(root=Path(envs).parent, home=tmp_path / "user data", shipped=ROOT)
+    command = ["bench", "style-8gb", "--trainer", "sd-scripts", "--model", str(model), "--data", str(images)]
+    assert execute([*command, *words, "--steps", "4", "--rounds", "1", "--yes", "--json"], paths) == 0
+    stock, fast = json.loads(capsys.readouterr().out)["rows"]
+    assert stock["boosts"] == []
+    assert {boost["name"] for boost in fast["boosts"]} == set(BOOSTS)
+    assert [boost["name"] for boost in fast["boosts"] if boost["used"]]
+    assert all(boost["reason"] for boost in fast["boosts"] if not boost["used"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from launcher.commands import common
-from launcher.errors import InputError, RunError, UsageError
+from launcher.errors import InputError, RunError, Severity, UsageError
 from launcher.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from launcher.bench import Row, Variant
-    from launcher.errors import TrainingError
+    from launcher.errors import Problem, TrainingError
     from launcher.machine.benched import Comparison
     from launcher.paths import Paths
     from launcher.plan import Plan
 
 LEAST_STEPS, MOST_STEPS, MOST_ROUNDS = 4, 10_000, 100
 RECENT = 20
+ABOUT_LEARNING = frozenset({"images", "captions", "shapes", "data"})
 
 
 def bench(paths: Paths, options: argparse.Namespace) -> int:
@@ -41,10 +42,19 @@ def bench(paths: Paths, options: argparse.Namespace) -> int:
     if not options.json:
         expected_s = _expected_s(paths, short, len(turns))
         bench_view.show_beginning(plan, turns, steps=options.steps, warm_up=WARM_UP, expected_s=expected_s)
-    common.check(paths, short, force=options.force, yes=options.yes, is_json=options.json)
+    common.decide(problems_of(paths, short, is_quiet=options.json), force=options.force, yes=options.yes, is_json=options.json)  # fmt: skip
     with scratch(paths) as place, bench_view.progress(is_quiet=options.json) as tell:
         measured, failed = run_all(paths, place, plan, turns, steps=options.steps, tell=tell)
     return conclude(paths, plan, variants, measured, failed, is_json=options.json)
+
+
+def problems_of(paths: Paths, short: Plan, *, is_quiet: bool) -> list[Problem]:
+    """What speaks against running it. What would be learned from these pictures in so few steps is no question here."""
+    from launcher.preflight import check_plan
+
+    with common.images_counted(is_quiet=is_quiet):
+        found = check_plan(paths, short, common.machine_of(paths))
+    return [it for it in found if it.severity is Severity.ERROR or it.check not in ABOUT_LEARNING]
 
 
 def refuse_numbers(steps: int, rounds: int) -> None:
