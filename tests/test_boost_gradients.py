@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.rig import Rig
+from tests.test_memory import TRAIN
+
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_gradients_probe.py"
 
@@ -67,3 +70,52 @@ def test_upstreams_unet_gets_the_same_bits(name):
         pytest.skip("LAUNCHER_REAL_ENVS and LAUNCHER_SD_SCRIPTS name no real trainer")
     python = Path(environments) / name / "1" / "venv" / "bin" / "python"
     assert_exact(ask(python, "real", code, path=ROOT / "tests" / "real" / "shrink"))
+
+
+BOOSTS = (
+    "gradients", "cast", "norms", "lora", "convolutions", "attention", "fp8_matmul", "blocks", "keep", "reduce",
+    "optimizer", "clip",
+)  # fmt: skip
+
+
+def switches(*on):
+    from launcher.trainers.switches import SWITCHES
+
+    alone = {f"boost_{name}": "on" if name in on else "off" for name in BOOSTS}
+    return {"boosts": "off", **{name: value for name, value in alone.items() if name in SWITCHES}}
+
+
+def told(ended):
+    return {event["message"] for event in ended.events("warning")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
+def test_whole_trainings_alone_and_with_convolutions(name, tmp_path):
+    place = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not place:
+        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
+    rig = Rig(place, name, tmp_path / "rig")
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a river --w 64 --h 64 --s 2 --d 5\n", encoding="utf-8")
+    train = {**TRAIN, "max_train_steps": 4, "sample_prompts": str(prompts)}
+    try:
+        stock, exact, both = (
+            rig.train(tmp_path / "_".join(("run", *on)), switches=switches(*on), train=train)
+            for on in ((), ("gradients",), ("gradients", "convolutions"))
+        )
+    finally:
+        rig.close()
+    for ended, used in ((exact, {"gradients"}), (both, {"gradients", "convolutions"})):
+        [event] = ended.events("boosts")
+        assert {one["name"] for one in event["boosts"] if one["used"]} == used
+        assert told(ended) <= told(stock)
+        assert len(list((ended.run.output / "sample").glob("*.png"))) == 1
+    assert [line["loss"] for line in exact.record()] == [line["loss"] for line in stock.record()]
+    assert exact.weights() == stock.weights()
+    apart = [
+        abs(float.fromhex(a["loss"]) / float.fromhex(b["loss"]) - 1)
+        for a, b in zip(both.record(), stock.record(), strict=True)
+    ]
+    assert len(apart) == 4
+    assert 0 < max(apart) < 1e-2  # bf16, a model of 32 channels
