@@ -86,6 +86,20 @@ def test_a_changed_image_caption_or_resolution_never_meets_an_old_cache(rig, tmp
         assert snapshot(data) == before
 
 
+def test_caches_of_images_decoded_ahead_are_the_same_bytes(rig, tmp_path):
+    if rig.name != "sd-scripts":
+        pytest.skip("the fork decodes each image where it encodes it")
+    data = copy_of_images(rig, tmp_path / "images")
+    made = []
+    for off in ("", "images"):
+        cache = tmp_path / f"cache {off}"
+        env = {"LAUNCHER_CACHE_DIR": cache, "LAUNCHER_STARTUP_OFF": off}
+        ended = rig.train(tmp_path / f"run {off}", data=data, train={**CACHED, "max_train_steps": 2}, env=env)
+        made.append((snapshot(cache), ended.weights()))
+    assert made[0] == made[1]
+    assert len(made[0][0]) >= 14
+
+
 def test_progress_is_told_image_by_image(rig, tmp_path):
     data = copy_of_images(rig, tmp_path / "images")
     ended = train(rig, tmp_path / "run", data, tmp_path / "cache")

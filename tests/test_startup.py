@@ -19,6 +19,7 @@ from launcher.shim import startup
 from launcher.shim.startup import ahead, checksums, imports
 from launcher.shim.startup.after import Reach
 from launcher.shim.startup.structure import Structures, is_plain, note_name, read_note, to_text
+from launcher.shim.upstream import loading
 
 ROOT = Path(__file__).resolve().parent.parent
 SDXL = Path("sdxl_train_network.py")
@@ -255,6 +256,55 @@ def test_the_source_of_an_operator_is_the_same_text():
     other = SimpleNamespace(get_source=lambda _: "elsewhere")
     imports.quick_sources(other)
     assert other.get_source(1) == "elsewhere"
+
+
+# --- images decoded ahead
+
+
+class Pictures:
+    """A dataset as upstream has it, with a loader that counts."""
+
+    def __init__(self, sizes):
+        self.image_data = {
+            str(number): SimpleNamespace(
+                image_key=str(number), absolute_path=f"{number}.png", image=None, latents_npz=None, image_size=size,
+                bucket_reso=size,
+            )
+            for number, size in enumerate(sizes)
+        }  # fmt: skip
+        self.image_to_subset = {key: SimpleNamespace(alpha_mask=key == "1") for key in self.image_data}
+        self.asked = []
+
+    def load(self, path, alpha):
+        if path == "3.png":
+            raise OSError("truncated")
+        self.asked.append((path, alpha))
+        return path
+
+
+def test_the_next_images_are_asked_for_in_upstream_s_order_and_no_more():
+    pictures = Pictures([(64, 64), (32, 32), (64, 64), (32, 64), (64, 64), (64, 64), (64, 64), (64, 64)])
+    order = loading.in_order(pictures.image_data.values())
+    assert [info.image_key for info in order] == ["1", "3", "0", "2", "4", "5", "6", "7"]
+    pictures.image_data["2"].latents_npz = "its own"
+    ahead = loading.Ahead(pictures, pictures.load)
+    ahead.advance([order[0]])
+    ahead.advance([SimpleNamespace()])  # one that is not of this dataset
+    assert [info.image_key for info in order if info.image is not None] == ["3", "0", "4"]
+    assert pictures.image_data["0"].image.result() == "0.png"
+    with pytest.raises(OSError, match="truncated"):  # where upstream would meet it
+        pictures.image_data["3"].image.result()
+    ahead.close()
+    assert all(info.image is None for info in order)
+    assert sorted(pictures.asked) == [("0.png", False), ("4.png", False)]
+
+
+def test_large_images_wait_in_small_numbers():
+    pictures = Pictures([(6000, 6000)] * 5)
+    ahead = loading.Ahead(pictures, pictures.load)
+    ahead.advance([pictures.image_data["0"]])
+    assert [key for key, info in pictures.image_data.items() if info.image is not None] == ["1"]
+    ahead.close()
 
 
 # --- transformers' names

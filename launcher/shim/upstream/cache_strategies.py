@@ -7,6 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from launcher.shim import startup
+from launcher.shim.upstream import loading
 from launcher.shim.upstream.caching import TEXT_KEYS, Kind, Share, refuse_nan
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
     from launcher.shim.context import Context
     from launcher.shim.upstream.caching import Batches, Caching
+
+    Run = Callable[[Any, Callable[[], Any]], None]  # (records of a batch, what encodes them)
 # Upstream takes image sizes from the names of old cache files; under this suffix it finds none.
 NO_SUCH_SUFFIX = ".npz-of-nobody"
 
@@ -25,13 +29,19 @@ def install(context: Context, caching: Caching) -> None:
     dataset = modules["library.train_util"].BaseDataset
     for strategy in (base.LatentsCachingStrategy, *base.LatentsCachingStrategy.__subclasses__()):
         strategy.cache_suffix = property(lambda _self: NO_SUCH_SUFFIX)
-    dataset.new_cache_latents = _wrap_latents(dataset.new_cache_latents, caching, base)
+    is_ahead = context.version in loading.VERSIONS and startup.is_on("images")
+    load = modules["library.train_util"].load_image if is_ahead else None
+    dataset.new_cache_latents = _wrap_latents(dataset.new_cache_latents, caching, base, load)
     dataset.new_cache_text_encoder_outputs = _wrap_texts(
         dataset.new_cache_text_encoder_outputs, caching, base
     )
 
 
-def _wrap_latents(original: Callable[..., Any], caching: Caching, base: Any) -> Callable[..., Any]:
+def _wrap_latents(
+    original: Callable[..., Any], caching: Caching, base: Any, load: Callable[..., Any] | None
+) -> Callable[..., Any]:
+    """`load`: upstream's `load_image`, where it may be asked ahead; else None."""
+
     def save(path: str, info: Any) -> None:
         base.LatentsCachingStrategy.get_strategy().save_latents_to_disk(
             path, info.latents, info.latents_original_size, info.latents_crop_ltrb,
@@ -45,7 +55,10 @@ def _wrap_latents(original: Callable[..., Any], caching: Caching, base: Any) -> 
         strategy = base.LatentsCachingStrategy.get_strategy()
 
         def run(batches: Batches) -> None:
-            with _in_memory(strategy, "cache_batch_latents", lambda args: args[1], batches.run):
+            with (
+                _loading_ahead(dataset, load, batches.run) as batch,
+                _in_memory(strategy, "cache_batch_latents", lambda args: args[1], batch),
+            ):
                 original(dataset, model, accelerator, *rest, **more)
 
         if strategy.cache_to_disk:
@@ -105,9 +118,25 @@ class _Watch:
 
 
 @contextmanager
-def _in_memory(
-    strategy: Any, name: str, infos_of: Callable[[Any], Any], run: Callable[[Any, Callable[[], Any]], None]
-) -> Iterator[None]:
+def _loading_ahead(dataset: Any, load: Callable[..., Any] | None, run: Run) -> Iterator[Run]:
+    """`run` for a batch of images, behind which the next ones are already being decoded."""
+    if load is None:
+        yield run
+        return
+    ahead = loading.Ahead(dataset, load)
+
+    def batch(infos: Any, encode: Callable[[], Any]) -> None:
+        ahead.advance(infos)
+        run(infos, encode)
+
+    try:
+        yield batch
+    finally:
+        ahead.close()
+
+
+@contextmanager
+def _in_memory(strategy: Any, name: str, infos_of: Callable[[Any], Any], run: Run) -> Iterator[None]:
     """The strategy writes nothing, and each of its batches goes through `run`."""
     original = getattr(strategy, name)  # with whatever others have wrapped around it
     was = strategy._cache_to_disk  # noqa: SLF001  (upstream gives no other way to switch it off)
