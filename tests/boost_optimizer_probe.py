@@ -250,7 +250,7 @@ def ended(pair):
     calls = pair.step(20)
     return {
         "own": len(storages) == len(SHAPES),
-        "undone": [calls, pair.same(), len(pair.ours._optimizer_step_post_hooks)],
+        "undone": [calls, pair.same()],
     }
 
 
@@ -277,6 +277,8 @@ def failed(kind):
         return update(group, p, gindex, pindex)
 
     pair.ours.update_step = fails
+    pair.ours.register_step_pre_hook(lambda *_: None)  # others' hooks behind ours go on being called
+    pair.ours.register_step_post_hook(lambda *_: None)
     calls = [pair.step(1), pair.step(2)]
     return {"failed": [calls, pair.same(), pair.told, pair.scene.is_on("optimizer")]}
 

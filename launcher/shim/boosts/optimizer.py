@@ -92,28 +92,42 @@ def check(scene: Scene) -> str | None:
 
 
 def install(scene: Scene) -> Callable[[], None]:
-    together = Together(scene.optimizer)
-
-    def before(*_: Any) -> None:
-        try:
-            together.before()
-        except Exception as error:  # noqa: BLE001  (the stock step behind it does what is left)
-            scene.turn_off(NAME, error)
-
-    def after(*_: Any) -> None:
-        together.after()
-        if not scene.is_on(NAME):
-            behind.remove()
-
-    # Hooks, not another `step`: accelerate and schedulers hold on to the one that they found.
-    ahead = scene.optimizer.register_step_pre_hook(before)
-    behind = scene.optimizer.register_step_post_hook(after)
+    hooks = scene.shared.get(f"{NAME}.hooks") or scene.shared.setdefault(f"{NAME}.hooks", Hooks(scene))
+    together = hooks.together = Together(scene.optimizer)
 
     def undo() -> None:
-        ahead.remove()  # the other one still gives back the gradients of a step under way, and goes then
-        together.separate()
+        hooks.together = None
+        together.separate()  # gradients of a step under way stay hidden until it ends: they are done
 
     return undo
+
+
+class Hooks:
+    """Around the optimizer's step, for good: torch does not bear a hook that goes while hooks are called.
+
+    Hooks, not another `step`: accelerate and schedulers hold on to the one that they found.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.together: Together | None = None
+        self._stepping: Together | None = None
+        self._scene = scene
+        scene.optimizer.register_step_pre_hook(self._before)
+        scene.optimizer.register_step_post_hook(self._after)
+
+    def _before(self, *_: Any) -> None:
+        self._stepping = self.together
+        if self._stepping is None:
+            return
+        try:
+            self._stepping.before()
+        except Exception as error:  # noqa: BLE001  (the stock step behind it does what is left)
+            self._scene.turn_off(NAME, error)
+
+    def _after(self, *_: Any) -> None:
+        if self._stepping is not None:
+            self._stepping.after()
+            self._stepping = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
