@@ -1,6 +1,7 @@
 """Runs inside a training environment: the boost `attention`, with candidates of our own; prints one JSON line.
 
 python tests/boost_attention_probe.py choice | memory FOLDER | behaviour | reasons | upstream CODE
+python tests/boost_attention_probe.py card    (on a card: ms of each that works, forward and backward)
 """
 
 import importlib
@@ -22,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from boost_scene import make_scene  # noqa: E402
 
 from launcher.shim.boosts import attention, tuning  # noqa: E402
+from launcher.shim.boosts.scene import Machine  # noqa: E402
 
 
 class Attention(torch.nn.Module):
@@ -267,6 +269,20 @@ def reasons():
     found.append(attention.reason_of_options(scene))
     scene.dtype, scene.unet = torch.bfloat16, torch.nn.Linear(2, 2)
     found.append(attention.reason_of_options(scene))
+    return found
+
+
+def card(device="cuda", shrink="1"):
+    """The shapes of SDXL at 1024, one image."""
+    unet, scene, _ = made()
+    scene, _ = make_scene(unet, unet, machine=Machine.of(torch.device(device)))
+    calls = {"torch": F.scaled_dot_product_attention, **attention.candidates(scene)}
+    found = {"card": scene.machine.name, "torch": torch.__version__}
+    for heads, full in ((10, 4096), (20, 1024)):
+        tokens = full // int(shrink)
+        for keys in (tokens, 77, 152, 227):
+            shape = attention.Shape(1, heads, tokens, keys, 64)
+            found[shape.key] = attention.measure(scene, shape, calls)
     return found
 
 

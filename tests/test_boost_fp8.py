@@ -28,27 +28,26 @@ def ask(python, *words, **more):
 def test_rounding_errs_as_much_as_the_format_and_never_overflows(training_python):
     found = ask(training_python, "numbers")
     assert found.pop("inf") == [True, False, True, True]
-    assert len(found) == 16
+    assert len(found) == 8
     for name, seen in found.items():
-        bound = 0.03 if "e4m3" in name else 0.06
         assert seen["power"], name
         assert seen["finite"], name
-        assert seen["all"] < bound, name
+        assert seen["all"] < 0.03, name
         is_by_row = name.endswith("True")
         assert seen["shape"] == ([48, 1] if is_by_row else [])
         if is_by_row:
-            assert seen["worst_row"] < bound, name
-    assert found["spread torch.float8_e4m3fn False"]["worst_row"] == 1  # what a scale for all cannot hold
+            assert seen["worst_row"] < 0.03, name
+    assert found["spread False"]["worst_row"] == 1  # what a scale for all cannot hold
 
 
 @pytest.mark.training
 def test_outputs_and_gradients_are_some_percent_off_and_stock_again_without(training_python):
     found = ask(training_python, "products")
-    for by_row, bound in (("True", 0.05), ("False", 0.09)):
+    for by_row in ("True", "False"):
         seen = found[by_row]
         assert seen["checked"] is None
         assert seen["told"] == []
-        assert max(seen["plain"]) < 0.01 < max(seen["errors"]) < bound
+        assert max(seen["plain"]) < 0.01 < max(seen["errors"]) < 0.05
         assert seen["undone"]
 
 
@@ -88,13 +87,13 @@ def test_the_self_check_finds_a_wrong_product(training_python):
 
 @pytest.mark.training
 def test_kernels_round_as_torch_does():
-    """In Triton's interpreter, whose own rounding is coarser than a card's: no code may be more than a step away."""
+    """In Triton's interpreter, whose own rounding is coarser than a card's: a code is at most a step away, or has lost a carry."""
     python = os.environ.get("LAUNCHER_TRITON_PYTHON")
     if not python:
         pytest.skip("LAUNCHER_TRITON_PYTHON names no Python with torch and Triton 3.2 or newer")
     seen = ask(python, "kernels", TRITON_INTERPRET="1")
-    assert len(seen["scales"]) == 20
+    assert len(seen["scales"]) == 10
     assert all(seen["scales"])
     assert seen["turned"]
-    assert seen["others"] < 1e-4 * seen["count"]
+    assert seen["others"] == 0
     assert seen["different"] < 0.1 * seen["count"]

@@ -27,20 +27,17 @@ def _power(largest, INVERSE: tl.constexpr):
 
 
 @triton.jit
-def _bytes(x, scale, IS_E5M2: tl.constexpr):
-    scaled = x * (1.0 / scale)
-    if IS_E5M2:
-        return scaled.to(tl.float8e5).to(tl.uint8, bitcast=True)
-    return scaled.to(tl.float8e4nv).to(tl.uint8, bitcast=True)
+def _bytes(x, scale):
+    return (x * (1.0 / scale)).to(tl.float8e4nv).to(tl.uint8, bitcast=True)
 
 
 @triton.jit
-def rows_kernel(x, found, scales, columns, INVERSE: tl.constexpr, IS_E5M2: tl.constexpr, BLOCK: tl.constexpr):
+def rows_kernel(x, found, scales, columns, INVERSE: tl.constexpr, BLOCK: tl.constexpr):
     row, at = tl.program_id(0), tl.arange(0, BLOCK)
     here = row * columns + at
     numbers = tl.load(x + here, mask=at < columns, other=0).to(tl.float32)
     scale = _power(tl.max(tl.abs(numbers), axis=0), INVERSE)
-    tl.store(found + here, _bytes(numbers, scale, IS_E5M2), mask=at < columns)
+    tl.store(found + here, _bytes(numbers, scale), mask=at < columns)
     tl.store(scales + row, scale)
 
 
@@ -60,12 +57,12 @@ def largest_kernel(
 
 @triton.jit(do_not_specialize=["pieces"])
 def whole_kernel(
-    x, parts, found, scales, pieces, INVERSE: tl.constexpr, IS_E5M2: tl.constexpr, PARTS: tl.constexpr, PIECE: tl.constexpr, BLOCK: tl.constexpr
+    x, parts, found, scales, pieces, INVERSE: tl.constexpr, PARTS: tl.constexpr, PIECE: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
     scale = _power(tl.max(tl.load(parts + tl.arange(0, PARTS)), axis=0), INVERSE)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     numbers = tl.load(x + at, mask=at // PIECE < pieces, other=0).to(tl.float32)
-    tl.store(found + at, _bytes(numbers, scale, IS_E5M2), mask=at // PIECE < pieces)
+    tl.store(found + at, _bytes(numbers, scale), mask=at // PIECE < pieces)
     if tl.program_id(0) == 0:
         tl.store(scales, scale)
 
@@ -86,14 +83,14 @@ _whole = Kernel(whole_kernel, warps=WARPS)
 _turn = Kernel(turn_kernel, warps=4)
 
 
-def quantise(x: torch.Tensor, dtype: torch.dtype, *, by_row: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def quantise(x: torch.Tensor, *, by_row: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """As `fp8_matmul.Numbers.quantise`."""
-    found = torch.empty_like(x, dtype=dtype)
+    found = torch.empty_like(x, dtype=torch.float8_e4m3fn)
     rows, columns = x.shape
-    inverse, is_e5m2 = 1 / torch.finfo(dtype).max, dtype == torch.float8_e5m2
+    inverse = 1 / torch.finfo(found.dtype).max
     if by_row:
         scales = x.new_empty((rows, 1), dtype=torch.float32)
-        constants = (inverse, is_e5m2, triton.next_power_of_2(columns))
+        constants = (inverse, triton.next_power_of_2(columns))
         _rows((x.dtype, columns), (rows, 1, 1), (x, found.view(torch.uint8), scales), (columns,), constants)
         return found, scales
     count, pieces = x.numel(), x.numel() // PIECE
@@ -102,7 +99,7 @@ def quantise(x: torch.Tensor, dtype: torch.dtype, *, by_row: bool) -> tuple[torc
     steps = triton.next_power_of_2(-(-count // (PARTS * BLOCK)))  # few different ones: each is compiled
     _largest(x.dtype, (PARTS, 1, 1), (x, parts), (pieces,), (steps, PARTS, PIECE, BLOCK))
     tensors = (x, parts, found.view(torch.uint8), scale)
-    _whole(x.dtype, (-(-count // BLOCK), 1, 1), tensors, (pieces,), (inverse, is_e5m2, PARTS, PIECE, BLOCK))
+    _whole(x.dtype, (-(-count // BLOCK), 1, 1), tensors, (pieces,), (inverse, PARTS, PIECE, BLOCK))
     return found, scale
 
 
