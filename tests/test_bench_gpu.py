@@ -287,6 +287,19 @@ def test_gradients_are_told_beside_stocks_own_error():
     assert "ValueError: x |" in text
 
 
+def test_gradients_of_several_draws_are_summed_up():
+    from gpu import boosts
+
+    marks = [
+        {"state": f"up filled, draw {draw}", "name": name, "whole": whole}
+        for draw, pair in enumerate(((0.01, 0.011), (0.02, 0.018)))
+        for name, whole in zip(("stock", "default"), pair, strict=True)
+    ]
+    text = boosts.gradient_means([*marks, {"state": "up filled, draw 2", "name": "default", "error": "x"}])
+    assert "| up filled | default | 2 | 1.000 | 0.900 | 1.100 |" in text
+    assert "| up filled | stock | 2 | 1.000 | 1.000 | 1.000 |" in text
+
+
 def test_curves_are_compared_after_smoothing_over_what_both_have():
     from gpu import curves
 

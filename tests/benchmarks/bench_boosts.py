@@ -54,6 +54,7 @@ def parse():
     parser.add_argument("--ring-turns", type=int, default=6)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--gradients", action="store_true")
+    parser.add_argument("--draws", type=int, default=1, help="of noise and timestep, for --gradients")
     parser.add_argument("--case", default="launcher:card=8")
     parser.add_argument("--boosts", nargs="*", help="names for `only` and `without` (default: all)")
     parser.add_argument("--leave", nargs="*", default=[], help="beginnings of rows that are not wanted")
@@ -108,7 +109,7 @@ class BoostBench(bench_gpu.Bench):
         orders = {
             "rows": rows, "turns": boosts.turns_of(rows, self.options.turns) if self.options.table else [],
             "warmup": self.options.turn_warmup, "steps": self.options.turn_steps, "profiled": bench_gpu.PROFILED,
-            "gradients": boosts.gradient_rows(rows) if self.options.gradients else [],
+            "gradients": boosts.gradient_rows(rows) if self.options.gradients else [], "draws": self.options.draws,
             "after": {"folder": str(folder), "size": size} if size else None,
         }  # fmt: skip
         file = self.folder / "orders.json"
@@ -156,7 +157,8 @@ class BoostBench(bench_gpu.Bench):
     def _gradient_lines(self, found, _record):
         marks = [mark for result in found["inside"] for mark in result.gradients]
         lines = ["", "Gradients of one step, relative errors against fp32:", ""]
-        return [*lines, boosts.gradient_table(marks)] if marks else []
+        many = [boosts.gradient_means(marks), ""] if self.options.draws > 1 and marks else []
+        return [*lines, boosts.gradient_table(marks), "", *many] if marks else []
 
     def _curve_lines(self, found, record):
         pairs = [(curve, result) for curve, result in found["curves"] if result.losses]

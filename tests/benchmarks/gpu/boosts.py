@@ -23,6 +23,15 @@ WHOLE = (
     {"name": "exact", "switches": {"boosts": "exact"}},
     {"name": "default without Triton", "switches": {"boosts": "rounding"}, "triton": False},
 )
+SAME_BITS = (
+    "gradients",
+    "cast",
+    "keep",
+    "reduce",
+    "optimizer",
+    "attention",
+    "clip",
+)  # gradients like stock's alone
 ATTENTION = ("flash", "efficient", "math", "cudnn")
 
 
@@ -42,10 +51,11 @@ def rows_of(names=None, *, is_small=False):
 
 
 def gradient_rows(rows):
-    """The stock operations again (what chance in kernels makes of them), with each attention, and every set but `without`."""
+    """The stock operations again (what chance in kernels makes of them), with each attention, and every set but `without` and what has stock's bits."""
     stock = [{"name": STOCK, "switches": OFF}, {"name": "stock again", "switches": OFF, "again": True}]
     stock += [{"name": f"stock, {kind}", "switches": OFF, "attention": kind} for kind in ATTENTION]
-    return stock + [row for row in rows if row["name"] != STOCK and not row["name"].startswith("without ")]
+    left = (STOCK, *(f"only {name}" for name in SAME_BITS))
+    return stock + [row for row in rows if row["name"] not in left and not row["name"].startswith("without ")]
 
 
 def turns_of(rows, rounds):
@@ -184,6 +194,27 @@ def gradient_table(marks):
         if mark.get("name") == STOCK and "whole" in mark:
             stock[mark["state"]] = mark
     lines += [gradient_line(mark, stock.get(mark.get("state"))) for mark in marks]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def gradient_means(marks):
+    """Over several draws of noise and timestep: each row's error as a part of stock's on the same draw."""
+    stock = {mark["state"]: mark["whole"] for mark in marks if mark.get("name") == STOCK and "whole" in mark}
+    found = {}
+    for mark in marks:
+        if mark.get("state") in stock and "whole" in mark:
+            key = mark["state"].partition(", draw")[0], mark["name"]
+            found.setdefault(key, []).append(mark["whole"] / stock[mark["state"]])
+    lines = [("state", "row", "draws", "mean / stock", "least", "most"), ("---",) * 6]
+    lines += [
+        (
+            state,
+            name,
+            str(len(ratios)),
+            *(number(one, 3) for one in (statistics.fmean(ratios), min(ratios), max(ratios))),
+        )
+        for (state, name), ratios in found.items()
+    ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

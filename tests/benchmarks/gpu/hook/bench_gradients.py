@@ -52,9 +52,17 @@ class Gradients:
     def _all(self, process_batch, words):
         scene = self._stage.scene
         step = Step(scene, process_batch, words)
-        for state, deviation in (("first step", None), ("up filled", UP_DEVIATION)):
+        draws = range(self._stage.orders.get("draws", 1))
+        many = len(draws) > 1
+        states = [
+            (f"{state}, draw {draw}" if many else state, up, draw)
+            for state, up in (("first step", None), ("up filled", UP_DEVIATION))
+            for draw in draws
+        ]
+        for state, deviation, draw in states:
             if deviation:
                 step.fill_up(deviation)
+            step.draw(draw)
             self._stage.clear()
             try:
                 with in_fp32(scene):
@@ -96,6 +104,15 @@ class Step:
         self._scene, self._process_batch, self._words = scene, process_batch, words
         self._random = random_state()
         self._weights = [(n, p) for n, p in scene.network.named_parameters() if p.requires_grad]
+
+    def draw(self, number):
+        """Noise and timestep: the training's own for 0, else others, the same in every process."""
+        if number:
+            import torch
+
+            torch.manual_seed(SEED + number)
+            random.seed(SEED + number)
+            self._random = random_state()
 
     def fill_up(self, deviation):
         import torch
