@@ -1,6 +1,6 @@
 """Runs inside a training environment: the boost `fp8_matmul`; prints one JSON line.
 
-python tests/boost_fp8_probe.py numbers | products | failures | reasons | disagreement
+python tests/boost_fp8_probe.py numbers | products | together | failures | reasons | disagreement
 TRITON_INTERPRET=1 python tests/boost_fp8_probe.py kernels    (where Triton is there)
 python tests/boost_fp8_probe.py card    (on a card: self-check, and ms and errors at the U-Net's sizes)
 """
@@ -142,6 +142,26 @@ def products():
             "undone": all(map(torch.equal, learn(unet, network, x, autocast=torch.bfloat16), plain)),
             "short": all(map(torch.equal, learn(unet, network, x[:, :3], autocast=torch.bfloat16), short)),
         }  # fmt: skip
+    return found
+
+
+def together():
+    """lora, then fp8_matmul, then blocks, as in a training: errors against stock, largest first."""
+    import boost_blocks_probe
+
+    from launcher.shim.boosts import blocks
+
+    ready()
+    boost_blocks_probe.TOKENS = 150  # of two images: enough rows
+    training = boost_blocks_probe.Training()
+    scene, found = training.scene, {}
+    stock = training.step()
+    for name, boost in (("lora", lora), ("fp8_matmul", fp8_matmul), ("blocks", blocks)):
+        assert boost.check(scene) is None
+        scene.undo[name] = boost.install(scene)
+        found[name] = max(map(relative_error, training.step(), stock))
+    scene.undo.pop("fp8_matmul")()
+    found["without"] = max(map(relative_error, training.step(), stock))
     return found
 
 

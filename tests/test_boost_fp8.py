@@ -52,6 +52,14 @@ def test_outputs_and_gradients_are_some_percent_off_and_stock_again_without(trai
 
 
 @pytest.mark.training
+def test_lora_and_blocks_multiply_by_it(training_python):
+    found = ask(training_python, "together")
+    assert list(found) == ["lora", "fp8_matmul", "blocks", "without"]
+    assert max(found["lora"], found["without"]) < 0.02 < min(found["fp8_matmul"], found["blocks"])
+    assert max(found.values()) < 0.1
+
+
+@pytest.mark.training
 def test_a_product_that_is_refused_is_made_the_stock_way_from_then_on(training_python):
     found = ask(training_python, "failures")
     assert sorted(found) == ["backward", "forward"]
