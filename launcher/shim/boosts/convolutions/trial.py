@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from launcher.shim.boosts.convolutions.placing import Place
 
 SIDE = (16, 24)
-SLACK = 1.5  # two roundings of the same numbers differ by chance
+SLACK = 2.0  # two roundings of the same numbers differ by chance; what is wrong is off by far more
 NAMES = ("output", "gradient", "embedding's gradient")
 FLOOR = 1e-4  # in fp32 there is nothing to compare: both are right
 
