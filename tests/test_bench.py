@@ -17,6 +17,7 @@ from launcher.bench.variants import BOOSTED, STOCK, WARM_UP, Variant, plan_of, v
 from launcher.cli import execute, make_parser
 from launcher.errors import PreflightError, RunError, TrainingError, UsageError
 from launcher.events import EventWriter, Status
+from launcher.exporter.lost import lost
 from launcher.forecast.pace import Earlier, earlier_benches, pace
 from launcher.forecast.setup import Setup
 from launcher.history import list_runs
@@ -420,6 +421,14 @@ def test_boosts_may_change_when_a_run_goes_on(paths):
 def test_the_preset_for_old_runs_keeps_to_exact_boosts(paths):
     plan = plan_for(paths, preset="fork-style-8gb", trainer="sd-scripts-fp8")
     assert switched(plan)["boosts"] == "exact"
+
+
+def test_an_exported_script_says_that_it_trains_without_boosts(paths):
+    def said(*settings):
+        return " ".join(lost(paths, plan_for(paths, *settings), machine()))
+
+    assert "boosts do not act" in said()
+    assert "boosts do not act" not in said("launcher.boosts=off")
 
 
 EVENT = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from launcher.errors import LauncherError
 from launcher.forecast import forecast
+from launcher.plan.speed import OFF, boosts_of
 from launcher.plan.switches import switch_values
 from launcher.trainers.switches import PREFIX, SWITCHES
 
@@ -37,6 +38,8 @@ def lost(paths: Paths, plan: Plan, machine: Machine | None) -> list[str]:
     """One sentence for each thing."""
     values = switch_values(plan.options)
     said = [_memory(paths, plan, machine)]
+    if boosts_of({name: setting.value for name, setting in plan.options.items()}) != OFF:
+        said.append("The launcher's boosts do not act: the same training, in more time.")
     if values.get("cache_images") == "folder" and (plan.train.get("cache_latents_to_disk") or plan.train.get("cache_text_encoder_outputs_to_disk")):  # fmt: skip
         said.append("sd-scripts writes its caches (.npz) beside the images.")
     if values.get("exact_resume"):
