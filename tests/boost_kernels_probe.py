@@ -4,6 +4,7 @@ python tests/boost_kernels_probe.py ops                  torch's own operations 
 python tests/boost_kernels_probe.py kernels | chosen     Triton's, in its interpreter (TRITON_INTERPRET=1), or why not
 python tests/boost_kernels_probe.py compiled             every kernel compiled for several cards, or why not
 python tests/boost_kernels_probe.py boosts               `cast` and `norms` on small models of our own
+python tests/boost_kernels_probe.py real CODE            ... on upstream's U-Net and LoRA (shrink/ on PYTHONPATH)
 """
 
 import json
@@ -528,8 +529,73 @@ def _norms_fail():
     return {"failing": found}
 
 
+def real(code):
+    sys.path.insert(0, code)
+    import shrink_sizes
+    from library.sdxl_original_unet import SdxlUNet2DConditionModel
+    from networks.lora import create_network
+
+    torch.manual_seed(0)
+    unet = SdxlUNet2DConditionModel().requires_grad_(requires_grad=False).to(torch.bfloat16).train()
+    for module in unet.modules():
+        if isinstance(module, (torch.nn.LayerNorm, torch.nn.GroupNorm)):
+            module.to(torch.float32)  # norms of fp8 a processor cannot
+        elif isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
+            module.to(torch.float8_e4m3fn)
+    unet.set_use_sdpa(True)
+    unet.enable_gradient_checkpointing()
+    network = create_network(1.0, 4, 4.0, None, [], unet, conv_dim="4", conv_alpha="2")
+    network.apply_to([], unet, apply_text_encoder=False, apply_unet=True)
+    for weight in network.parameters():
+        weight.data = torch.randn(weight.shape) / 20
+    random = partial(torch.randn, generator=seeded())
+    vector = unet.label_emb[0][0].in_features
+    given = (
+        random((2, 4, 8, 16)),
+        torch.tensor([3, 700]),
+        random((2, 77, shrink_sizes.CONTEXT)),
+        random((2, vector)),
+    )
+    forwards = [module.__dict__.get("forward") for module in unet.modules()]
+    stock, again = _step(unet, network, given), _step(unet, network, given)
+    cast.FEW = 0
+    scene, told = make_scene(unet, network, ops=Counting())
+    found = {"repeats": all(map(torch.equal, stock, again)), "cast": put_in(scene, cast)}
+    scene.ops.casts = 0
+    ours = _step(unet, network, given)
+    found |= {
+        "same": all(map(torch.equal, ours, stock)),
+        "casts": scene.ops.casts,
+        "shared": dict(scene.shared),
+    }
+    found |= {"norms": put_in(scene, norms), "loras": len(network.unet_loras)}
+    scene.ops.norms = 0
+    ours = _step(unet, network, given)
+    # all gradients as one: some of so small a model are zero but for rounding
+    joined = [torch.cat([one.flatten() for one in step[1:]]) for step in (ours, stock)]
+    found["apart"] = [relative_error(ours[0], stock[0]), relative_error(*joined)]
+    found["sizes"] = [float(one.float().norm()) for one in (stock[0], joined[1])]
+    found |= {"norms called": scene.ops.norms, "told": told, "gradients": len(stock) - 1}
+    for undo in list(scene.undo.values()):
+        undo()
+    found["back"] = forwards == [module.__dict__.get("forward") for module in unet.modules()]
+    return found | {"then": all(map(torch.equal, _step(unet, network, given), stock))}
+
+
+def _step(unet, network, given):
+    """Output, and the gradients of all LoRA weights."""
+    for weight in network.parameters():
+        weight.grad = None
+    x, times, context, vector = given
+    x, context = x.clone().requires_grad_(), context.clone().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = unet(x, times, context, vector)
+    (y.float() * torch.linspace(-1, 1, y.numel()).view(y.shape)).sum().backward()
+    return [y.detach(), *(weight.grad for weight in network.parameters())]
+
+
 if __name__ == "__main__":
-    found = {"ops": ops, "kernels": kernels, "chosen": chosen, "compiled": compiled, "boosts": boosts}[
-        sys.argv[1]
-    ]()
-    print(json.dumps(found))
+    asked = {
+        "ops": ops, "kernels": kernels, "chosen": chosen, "compiled": compiled, "boosts": boosts, "real": real,
+    }  # fmt: skip
+    print(json.dumps(asked[sys.argv[1]](*sys.argv[2:])))

@@ -12,14 +12,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.rig import Rig
+from tests.test_boost_gradients import switches, told
+from tests.test_memory import TRAIN
+
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_kernels_probe.py"
 ROUNDED_ONCE = 0.5  # relative error (of norms) in units of the type's rounding: about 0.21 for one rounding
 
 
-def ask(python, *words, interpret=False):
+def ask(python, *words, interpret=False, path=None):
     # threads that wait for each other are slow on a busy machine
-    env = {**os.environ, "OMP_NUM_THREADS": "1"} | ({"TRITON_INTERPRET": "1"} if interpret else {})
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(path)} if path else {})}
+    env |= {"TRITON_INTERPRET": "1"} if interpret else {}
     done = subprocess.run(
         [str(word) for word in (python, PROBE, *words)], cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
         timeout=290, env=env, check=False,
@@ -172,3 +177,55 @@ def test_kernels_become_machine_code_that_moves_16_bytes_at_a_time(which):
     found = ask(python, "compiled")
     assert len(found) == 64
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
+def test_upstreams_unet_under_upstreams_lora(name):
+    environments = os.environ.get("LAUNCHER_REAL_ENVS")
+    code = os.environ.get({"sd-scripts": "LAUNCHER_SD_SCRIPTS"}.get(name, "LAUNCHER_SD_SCRIPTS_FP8"))
+    if not environments or not code:
+        pytest.skip("LAUNCHER_REAL_ENVS and LAUNCHER_SD_SCRIPTS name no real trainer")
+    python = Path(environments) / name / "1" / "venv" / "bin" / "python"
+    found = ask(python, "real", code, path=ROOT / "tests" / "real" / "shrink")
+    assert found["repeats"]
+    assert (found["cast"], found["norms"], found["told"], found["shared"]) == (None, None, [], {})
+    assert found["same"]
+    assert (
+        found["casts"] > found["loras"] > 0
+    )  # every layer under a LoRA, others, and again at the second pass
+    assert found["norms called"] > 100
+    assert min(found["sizes"]) > 0
+    assert max(found["apart"]) < 5e-2  # bf16
+    assert found["back"]
+    assert found["then"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
+def test_a_whole_training_with_norms(name, tmp_path):
+    place = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not place:
+        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
+    rig = Rig(place, name, tmp_path / "rig")
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a river --w 64 --h 64 --s 2 --d 5\n", encoding="utf-8")
+    train = {**TRAIN, "max_train_steps": 4, "sample_prompts": str(prompts)}
+    try:
+        stock, ours = (
+            rig.train(tmp_path / "_".join(("run", *on)), switches=switches(*on), train=train)
+            for on in ((), ("norms", "cast"))
+        )
+    finally:
+        rig.close()
+    [event] = ours.events("boosts")
+    assert {one["name"] for one in event["boosts"] if one["used"]} == {"norms"}
+    assert "kernel" in next(one["reason"] for one in event["boosts"] if one["name"] == "cast")
+    assert told(ours) <= told(stock)
+    assert len(list((ours.run.output / "sample").glob("*.png"))) == 1
+    apart = [
+        abs(float.fromhex(a["loss"]) / float.fromhex(b["loss"]) - 1)
+        for a, b in zip(ours.record(), stock.record(), strict=True)
+    ]
+    assert len(apart) == 4
+    assert max(apart) < 1e-2  # bf16, a model of 32 channels
