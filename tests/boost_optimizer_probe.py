@@ -146,6 +146,7 @@ class Pair:
                 distributed_type="NO", clip_grad_norm_=torch.nn.utils.clip_grad_norm_),
         )  # fmt: skip
         self.scene.tell = lambda *words: self.told.append(words)
+        self.scene.undo["reduce"] = lambda: None
         self.boost = {"optimizer": optimizer, "clip": clip}[name]
         self.calls = 0
         update = self.ours.update_step
@@ -335,6 +336,7 @@ def reasons(folder):
         "unorm": lambda scene: setattr(scene.optimizer.args, "max_unorm", 1.0),
         "percentile": lambda scene: setattr(scene.optimizer.args, "percentile_clipping", 5),
         "override": lambda scene: scene.optimizer.mng.index2config.update({(0, 0): {"lr": 1.0}}),
+        "copies": lambda scene: setattr(scene, "undo", {}),
         "name": lambda scene: setattr(scene.optimizer, "optimizer_name", "ademamix"),
     }.items():
         scene = copy.copy(pair.scene)

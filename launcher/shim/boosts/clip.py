@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from launcher.shim.boosts.records import Kind
-from launcher.shim.boosts.runs import Run, runs_of
+from launcher.shim.boosts.runs import Run, reason_apart, runs_of
 from launcher.shim.boosts.scene import relative_error
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def reason_against(scene: Scene) -> str | None:
     way = scene.accelerator.distributed_type
     if getattr(way, "name", str(way)) not in KNOWN:
         return f"gradients are clipped by {way}"
-    weights = (weight for group in scene.optimizer.param_groups for weight in group["params"])
-    return None if runs_of(weights) else "weights do not lie together"
+    weights = [weight for group in scene.optimizer.param_groups for weight in group["params"]]
+    return reason_apart(scene, [weights])
 
 
 def check(scene: Scene) -> str | None:

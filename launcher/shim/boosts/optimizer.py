@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from launcher.shim.boosts.records import Kind
-from launcher.shim.boosts.runs import Run, runs_of
+from launcher.shim.boosts.runs import Run, reason_apart, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +46,8 @@ def reason_against(scene: Scene) -> str | None:
         return "this version of bitsandbytes is not known"
     if optimizer.optimizer_name not in ALGORITHMS:
         return f"it does not know {optimizer.optimizer_name}"
-    return _single(optimizer) or (
-        None
-        if any(runs_of(group["params"]) for group in optimizer.param_groups)
-        else "weights do not lie together"
-    )
+    weights = (group["params"] for group in optimizer.param_groups)
+    return _single(optimizer) or reason_apart(scene, weights)
 
 
 def _single(optimizer: Any) -> str | None:

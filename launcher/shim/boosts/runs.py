@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from launcher.shim.boosts.scene import Scene
+
 MOST = 1 << 30  # elements of a run: kernels of older libraries count in 32 bits
 
 
@@ -62,3 +64,12 @@ def runs_of(tensors: Iterable[Tensor]) -> list[Run]:
         total += one.numel()
         at = one.data_ptr() + one.numel() * one.element_size()
     return [Run.of(members) for members in found if len(members) > 1]
+
+
+def reason_apart(scene: Scene, groups: Iterable[Iterable[Tensor]]) -> str | None:
+    """Why nothing can be done for several of these weights at once, or None."""
+    if not any(runs_of(group) for group in groups):
+        return "weights do not lie together"
+    if not scene.is_on("reduce"):
+        return "gradients do not stay together: accelerate copies each (see the boost reduce)"
+    return None
