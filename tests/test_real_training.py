@@ -128,6 +128,19 @@ def test_without_exact_resume_the_first_run_is_stocks_to_the_bit(rig, tmp_path):
     assert all(abs(float.fromhex(a["loss"]) / float.fromhex(b["loss"]) - 1) < 1e-4 for a, b in pairs)
 
 
+def test_the_second_start_reads_no_model_for_its_hash(rig, tmp_path):
+    """... and the LoRA says the same as stock's, which reads all of it at each start."""
+    short = {"train": {"max_train_steps": 1}}
+    env = {"LAUNCHER_NOTES_DIR": tmp_path / "notes"}
+    first, second = (rig.train(tmp_path / name, env=env, **short) for name in ("first", "second"))
+    stock = rig.train(tmp_path / "stock", shim=False, **short)
+    told = [[one for one in run.events("phase") if one["name"] == "hash_model"] for run in (first, second)]
+    assert [len(events) for events in told] == [2, 0]
+    for key in ("ss_sd_model_hash", "ss_new_sd_model_hash", "ss_sd_model_name"):
+        assert first.lora()[0][key] == second.lora()[0][key] == stock.lora()[0][key]
+    assert first.weights() == second.weights()
+
+
 def test_without_exact_resume_steps_are_counted_on(rig, tmp_path):
     """Stock trains what it trains; what is told of it, and the names of states, are absolute."""
     switches = {"exact_resume": False}

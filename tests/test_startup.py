@@ -143,11 +143,20 @@ def test_the_model_of_a_run_is_known_before_the_trainer_reads_its_options(model,
     run = RunPaths(folder=tmp_path)
     for plan in ("{", "[]", '{"train": []}', '{"train": {"pretrained_model_name_or_path": 3}}'):
         run.plan.write_text(plan)
-        assert startup.model_of(run) is None
-    run.plan.write_text(json.dumps({"train": {startup.MODEL_OPTION: "some/name-of-a-hub"}}))
-    assert startup.model_of(run) is None
-    run.plan.write_text(json.dumps({"train": {startup.MODEL_OPTION: str(model)}}))
-    assert startup.model_of(run) == model
+        assert startup.model_of(startup.plan_of(run)) is startup.device_of(startup.plan_of(run)) is None
+    assert startup.model_of({"train": {startup.MODEL_OPTION: "some/name-of-a-hub"}}) is None
+    assert startup.model_of({"train": {startup.MODEL_OPTION: str(model)}}) == model
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", None])
+def test_only_a_card_that_the_plan_uses_is_woken(device, tmp_path, monkeypatch):
+    heard = []
+    monkeypatch.setenv(startup.OFF_VARIABLE, "imports")
+    monkeypatch.setattr(ahead, "wake_card", lambda: heard.append("card"))
+    run = RunPaths(folder=tmp_path)
+    run.plan.write_text(json.dumps({"machine": {"device": {"value": device, "reason": ""}}}))
+    startup.begin(run, SDXL)
+    assert heard == (["card"] if device == "cuda" else [])
 
 
 @pytest.mark.parametrize("off", ["", "checksums model card imports"])
@@ -159,7 +168,8 @@ def test_every_part_can_be_left_out(off, model, own, tmp_path, monkeypatch):
     monkeypatch.setattr(ahead, "read_ahead", heard.append)
     monkeypatch.setattr(imports, "begin", lambda _: heard.append("imports"))
     run = RunPaths(folder=tmp_path)
-    run.plan.write_text(json.dumps({"train": {startup.MODEL_OPTION: str(model)}}))
+    plan = {"train": {startup.MODEL_OPTION: str(model)}, "machine": {"device": {"value": "cuda"}}}
+    run.plan.write_text(json.dumps(plan))
     startup.begin(run, SDXL)
     assert heard == ([] if off else ["imports", "card"])
     assert own.answer(model, tmp_path / "notes") == (None if off else true_hash(model))

@@ -1,4 +1,4 @@
-"""`accelerate launch <this file> --run DIR --script FILE --trainer-class NAME -- <the trainer's own arguments>`.
+"""`PYTHON <this file> --run DIR --script FILE --trainer-class NAME -- <the trainer's own arguments>`, or so behind accelerate.
 
 DataLoader workers on Windows import this file again as `__mp_main__`: only what they need too stands outside the guard.
 """

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from launcher.errors import InputError
 from launcher.files import read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from launcher.paths import RunPaths
     from launcher.shim.context import Context
 
@@ -33,9 +35,10 @@ def begin(run: RunPaths, script: Path) -> None:
 
     if is_on("imports"):
         imports.begin(notes_folder())
-    if is_on("card"):
+    plan = plan_of(run)
+    if is_on("card") and device_of(plan) == "cuda":
         ahead.wake_card()
-    model = model_of(run) if script.stem == "sdxl_train_network" else None
+    model = model_of(plan) if script.stem == "sdxl_train_network" else None
     if model is None:
         return
     is_hashing = is_on("checksums") and checksums.HASHES.begin(model, notes_folder())
@@ -67,13 +70,28 @@ def notes_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def model_of(run: RunPaths) -> Path | None:
-    """The base model, before the trainer has read its options; it may say otherwise, and then this was in vain."""
+def plan_of(run: RunPaths) -> dict[str, Any]:
+    """The run's plan as it lies there; empty where there is none."""
     try:
         plan = read_json(run.plan)
     except InputError:
-        return None
-    train = plan.get("train") if isinstance(plan, dict) else None
-    name = train.get(MODEL_OPTION) if isinstance(train, dict) else None
-    model = Path(name) if isinstance(name, str) and name else None
+        return {}
+    return plan if isinstance(plan, dict) else {}
+
+
+def device_of(plan: Mapping[str, Any]) -> str | None:
+    """What the plan computes on: a card that it does not use must not be woken."""
+    return _text(plan, "machine", "device", "value")
+
+
+def model_of(plan: Mapping[str, Any]) -> Path | None:
+    """The base model, before the trainer has read its options; it may say otherwise, and then this was in vain."""
+    name = _text(plan, "train", MODEL_OPTION)
+    model = Path(name) if name else None
     return model if model is not None and model.is_file() else None
+
+
+def _text(value: Any, *keys: str) -> str | None:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else None
