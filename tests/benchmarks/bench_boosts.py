@@ -63,6 +63,7 @@ def parse():
     parser.add_argument("--turn-warmup", type=int, default=TURN_WARMUP)
     parser.add_argument("--curves", nargs="*", help=f"of {', '.join(curves.CURVES)}")
     parser.add_argument("--steps", type=int, default=300, help="of each curve")
+    parser.add_argument("--curve-cards", type=int, default=1, help="curves are spread over the first N cards")
     parser.add_argument("--set", nargs="*", default=[], help="settings for all runs, as learning_rate=1e-3")
     options = parser.parse_args()
     if options.curves == []:
@@ -92,7 +93,10 @@ class BoostBench(bench_gpu.Bench):
             ]
             (folder / "go").touch()
             within = [pool.submit(self._inside, folder, len(ring))] if "inside" in self.options.rows else []
-            lines = [pool.submit(self._curve, curves.CURVES[name]) for name in self.options.curves or []]
+            lines = [
+                pool.submit(self._curve, curves.CURVES[name], place % self.options.curve_cards)
+                for place, name in enumerate(self.options.curves or [])
+            ]
             return {"ring": [one.result() for one in turning], "inside": [one.result() for one in within],
                     "curves": [one.result() for one in lines]}  # fmt: skip
 
@@ -118,8 +122,9 @@ class BoostBench(bench_gpu.Bench):
             self.case(f"{self.options.case}:steps={boosts.steps_of(orders)}"), {"BENCH_BOOSTS": str(file)}
         )
 
-    def _curve(self, curve):
+    def _curve(self, curve, card):
         probe = {"BENCH_SEED": str(curves.SEED), "BENCH_ATTENTION": self._attention(curve)}
+        probe |= {"CUDA_VISIBLE_DEVICES": str(card)} if self.options.curve_cards > 1 else {}
         return curve, self.one(self.case(f"{curve.case}:steps={self.options.steps}"), probe)
 
     def _attention(self, curve):

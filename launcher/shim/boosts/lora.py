@@ -21,6 +21,7 @@ from launcher.shim.boosts import matmul
 from launcher.shim.boosts.adapters import Adapter, ForeignError, adapter_of
 from launcher.shim.boosts.records import Kind
 from launcher.shim.boosts.scene import relative_error
+from launcher.shim.boosts.sums import full_sums, gradient_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,10 +108,16 @@ def _gradients(
         else:
             of_x = product.input_gradient(grad, frozen.weight).addmm_(of_small, down)
     if needs[1]:
-        of_down = of_small.t().mm(x)
+        of_down = _unrounded(of_small.t(), x)
     if needs[2]:
-        of_up = grad.t().mm(small)
+        of_up = _unrounded(grad.t(), small)
     return [of_x, of_down, of_up]
+
+
+def _unrounded(left: Tensor, right: Tensor) -> Tensor:
+    """`left @ right` in fp32 where the card's library can, else in their own type."""
+    kind = gradient_type(left.device, left.dtype)
+    return left.mm(right) if kind == left.dtype else torch.mm(left, right, out_dtype=kind)
 
 
 def _stock_gradients(
@@ -212,8 +219,10 @@ def install(scene: Scene) -> Callable[[], None]:
         taken.append((layer, module, base, layer.forward))
         module.__class__ = classes[base]
         layer.forward = module.forward
+    leave = full_sums(scene)
 
     def undo() -> None:
+        leave()
         for layer, module, base, forward in taken:
             if layer.__dict__.get("forward") == module.forward:  # nobody else has taken it since
                 layer.forward = forward

@@ -18,6 +18,7 @@ from launcher.shim.boosts.blocks.function import BlockFunction, Plan
 from launcher.shim.boosts.blocks.layout import lay, save_as_copies
 from launcher.shim.boosts.records import Kind
 from launcher.shim.boosts.scene import relative_error
+from launcher.shim.boosts.sums import full_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def check(scene: Scene) -> str | None:
 
 
 def install(scene: Scene) -> Callable[[], None]:
-    plans = plans_of(scene)
+    plans, sums = plans_of(scene), full_sums(scene)
     for plan in plans:
         plan.is_installed = True
         plan.laid.block.forward = plan.forward
@@ -68,6 +69,7 @@ def install(scene: Scene) -> Callable[[], None]:
     def undo() -> None:
         for plan in plans:
             plan.laid.block.__dict__.pop("forward", None)
+        sums()
 
     return undo
 

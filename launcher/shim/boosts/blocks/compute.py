@@ -75,16 +75,16 @@ class Pass:
     def layers(self, place: int, x: Tensor, kept: Kept, *, with_bias: bool = False) -> Tensor:
         """(rows, ins) -> (rows, count * outs), LoRA included."""
         group, views, scale = self.groups[place], self.views[place], self.scales[place]
-        low = kept.lows[place] = torch.mm(x, views.down_t)
+        low = kept.lows[place] = _scaled_mm(x, views.down_t, scale)  # the scale is in it for good
         bias = group.bias if with_bias else None
         if group.count > 1:
             y = torch.empty((x.shape[0], group.count * group.outs), dtype=x.dtype, device=x.device)
             parts = _split(y, group.count)
-            torch.baddbmm(parts, _split(low, group.count), views.up_t, beta=0, alpha=scale, out=parts)
+            torch.baddbmm(parts, _split(low, group.count), views.up_t, beta=0, out=parts)
         elif bias is None:
-            y = _scaled_mm(low, views.up_t, scale)
+            y = torch.mm(low, views.up_t)
         else:
-            y = torch.addmm(bias, low, views.up_t, alpha=scale)
+            y = torch.addmm(bias, low, views.up_t)
         if self.tools.matmul is not None:
             return y.add_(self.tools.matmul.forward(x, group.weight(self.laid.weights), None))
         return y.addmm_(x, views.weight_t)
@@ -94,22 +94,30 @@ class Pass:
     ) -> Tensor | None:
         """Writes the LoRA's gradients into the scratch and gives that of x."""
         group, views, scale = self.groups[place], self.views[place], self.scales[place]
-        low, into = kept.lows[place], views.up_grad
+        low = kept.lows[place]
         if group.count == 1:
             grad_low = _scaled_mm(grad, views.up, scale)
-            torch.addmm(into, grad.t(), low, beta=0, alpha=scale, out=into)
+            self._multiply(grad.t(), low, views.up_grad)
         else:
             grad_low = torch.empty_like(low)
             parts, lows, grad_lows = (_split(one, group.count) for one in (grad, low, grad_low))
             torch.baddbmm(grad_lows, parts, views.up, beta=0, alpha=scale, out=grad_lows)
-            torch.baddbmm(into, parts.transpose(1, 2), lows, beta=0, alpha=scale, out=into)
-        torch.mm(grad_low.t(), x, out=views.down_grad)
+            self._multiply(parts.transpose(1, 2), lows, views.up_grad)
+        self._multiply(grad_low.t(), x, views.down_grad)
         if not needs_x:
             return None
         found = torch.mm(grad_low, views.down)
         if self.tools.matmul is not None:
             return found.add_(self.tools.matmul.input_gradient(grad, group.weight(self.laid.weights)))
         return found.addmm_(grad, views.weight)
+
+    def _multiply(self, a: Tensor, b: Tensor, into: Tensor) -> None:
+        """`into = a @ b`, unrounded where `into` is wider and the card's library can."""
+        product = torch.mm if a.dim() == 2 else torch.bmm
+        if into.dtype == a.dtype:
+            product(a, b, out=into)
+        else:
+            product(a, b, out_dtype=into.dtype, out=into)
 
     # Attention
 

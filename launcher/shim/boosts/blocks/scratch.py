@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from launcher.shim.boosts.sums import gradient_type
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -51,7 +53,7 @@ def scratch_of(cache: dict[Any, Scratch], laid: Laid, dtype: Any, *, has_weights
 def _make(laid: Laid, dtype: Any, *, has_weights: bool) -> Scratch:
     cast = torch.empty_like(laid.weights, dtype=dtype) if has_weights else None
     loras = torch.empty_like(laid.loras, dtype=dtype)
-    grads = torch.empty_like(loras)
+    grads = torch.empty_like(loras, dtype=gradient_type(loras.device, dtype))
     views = []
     for group in laid.groups:
         weight = None if cast is None else group.weight(cast)

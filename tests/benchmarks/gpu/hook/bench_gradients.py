@@ -102,11 +102,12 @@ class Step:
 
     def __init__(self, scene, process_batch, words):
         self._scene, self._process_batch, self._words = scene, process_batch, words
-        self._random = random_state()
+        self._random = self._own = random_state()
         self._weights = [(n, p) for n, p in scene.network.named_parameters() if p.requires_grad]
 
     def draw(self, number):
         """Noise and timestep: the training's own for 0, else others, the same in every process."""
+        self._random = self._own
         if number:
             import torch
 
