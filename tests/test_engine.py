@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -228,6 +229,33 @@ def test_bytecode_of_the_heavy_packages(bench, monkeypatch):
     assert not (bench.site / "other" / "__pycache__").exists()
     assert packages.broken(bench.venv) == []
     compile_bytecode(bench.commands, bench.folder / "nowhere", ["torch"], bench.tell)
+
+
+def test_bytecode_of_the_trainer_s_code_leaves_its_tree_as_it_is(bench, monkeypatch):
+    from launcher.install.git_tree import blobs_in
+
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bench.folder / "elsewhere"))
+    bench.engine.install_files(bench.venv, [bench.wheel("torch", "1")], bench.tell)
+    code = bench.folder / "code 訓練"
+    (code / "library").mkdir(parents=True)
+    (code / "library" / "util.py").write_text("x = 1\n")
+    before = blobs_in(code)
+    compile_bytecode(bench.commands, bench.venv, [], bench.tell, code=code)
+    assert list(code.rglob("*.pyc"))
+    assert blobs_in(code) == before
+
+
+def test_bytecode_that_cannot_be_made_is_no_failure(bench):
+    from launcher.errors import LauncherError
+
+    bench.engine.install_files(bench.venv, [bench.wheel("torch", "1", files={"torch/x.py": ""})], bench.tell)
+    said = []
+
+    def call(*_words, **_more):
+        raise LauncherError("too slow")
+
+    compile_bytecode(SimpleNamespace(call=call), bench.venv, ["torch"], said.append)
+    assert said[-1].startswith("not all could be prepared")
 
 
 def test_differences_in_words(bench):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 60.0
 OLDEST_UV = (0, 9)
+COMPILE_TIMEOUT_S = 600.0  # 1,000 files: 5 s of processor time; a virus scanner looks at each
+# What a shell may have set so that no bytecode is written, or elsewhere.
+NO_BYTECODE = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 
 
 class Engine(Protocol):
@@ -123,15 +126,26 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def compile_bytecode(
-    commands: Commands, venv: Path, names: Sequence[str], tell: Callable[[str], None]
+    commands: Commands,
+    venv: Path,
+    names: Sequence[str],
+    tell: Callable[[str], None],
+    *,
+    code: Path | None = None,
 ) -> None:
-    """Let the environment's Python compile packages: without it the first training starts three times as slowly.
+    """Let the environment's Python compile packages, and the trainer's `code`: else the first training does it.
 
-    Some files of some packages are for other Pythons and cannot be compiled: that is no failure of ours.
+    Some files of some packages are for other Pythons and cannot be compiled: that is no failure of ours. Nor is
+    anything else here: a training compiles what it finds uncompiled.
     """
     site = site_packages(venv)
     folders = [str(site / name) for name in names if (site / name).is_dir()] if site else []
-    if folders:
-        tell(f"preparing {', '.join(names)} for quick starts")
-        argv = [str(venv_python(venv)), "-X", "utf8", "-m", "compileall", "-q", "-j", "0", *folders]
-        commands.call(argv, {"PYTHONHOME": None, "PYTHONPATH": None, "PYTHONDONTWRITEBYTECODE": None})
+    folders += [str(code)] if site and code is not None and code.is_dir() else []
+    if not folders:
+        return
+    tell("preparing packages and code for quick starts")
+    argv = [str(venv_python(venv)), "-X", "utf8", "-m", "compileall", "-q", "-j", "0", *folders]
+    try:
+        commands.call(argv, dict.fromkeys(NO_BYTECODE), timeout_s=COMPILE_TIMEOUT_S)
+    except LauncherError:
+        tell("not all could be prepared: the first training will do the rest")

@@ -285,7 +285,8 @@ def environment() -> dict[str, str | None]:
         "XFORMERS_FORCE_DISABLE_TRITON": "1",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_MODULE_LOADING": "LAZY",
-        **dict.fromkeys((*accelerate.PYTHON_VARIABLES, *accelerate.VARIABLES)),
+        # its imports leave the bytecode that the first training starts from
+        **dict.fromkeys((*accelerate.PYTHON_VARIABLES, *accelerate.VARIABLES, "PYTHONDONTWRITEBYTECODE")),
     }
 
 
