@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import threading
+from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from launcher.shim.boosts.records import Boost, Kind, Outcome, is_wanted
@@ -25,6 +28,7 @@ def install(context: Context) -> None:
     switches = context.switches
     if switches["boosts"] == "off" and not any(switches[f"boost_{name}"] == "on" for name in _names()):
         return
+    threading.Thread(target=_import_ahead, name="boosts", daemon=True).start()
     train_util = context.modules["library.train_util"]
     make = train_util.prepare_accelerator
     repeat = Repeat(context)
@@ -44,6 +48,21 @@ def install(context: Context) -> None:
         return accelerator
 
     train_util.prepare_accelerator = prepare_accelerator  # type: ignore[attr-defined]
+
+
+def _import_ahead() -> None:
+    """While the model is read: Triton alone takes a second or two, and as long again for a hash of its own files."""
+    for name in _names().values():
+        with suppress(Exception):  # told where it is needed
+            import_module(name)
+    if find_spec("triton") is None or not import_module("torch").cuda.is_available():
+        return
+    with suppress(Exception):
+        import_module("launcher.shim.boosts.kernels.operations")
+        for place in ("triton.runtime.cache", "triton.compiler.compiler"):  # Triton 3.5 moved it
+            make_key = getattr(import_module(place), "triton_key", None)
+            if make_key is not None:
+                make_key()  # Triton remembers it
 
 
 def _names() -> Mapping[str, str]:
