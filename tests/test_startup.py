@@ -408,6 +408,58 @@ def test_another_version_or_place_has_another_note(package, tmp_path, monkeypatc
     assert package.define_import_structure is original
 
 
+# --- the benchmark's pure parts
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
+    yield importlib.import_module("bench_startup")
+    for name in [name for name in sys.modules if name.split(".")[0] in {"bench_startup", "gpu"}]:
+        del sys.modules[name]
+
+
+def marks_of(*phases):
+    yield {"t": 101.0, "cpu": 0.1, "kind": "start"}
+    yield {"t": 101.5, "cpu": 0.2, "kind": "step", "seconds": 1}
+    for t, name in phases:
+        yield {"t": t, "cpu": t - 100, "kind": "phase", "name": name}
+
+
+def test_phases_end_with_the_first_step_and_what_comes_again_is_one(bench):
+    marks = list(marks_of((104.0, "imports"), (105.0, "prepare"), (106.0, "checksum"), (108.0, "prepare"),
+                          (109.0, "first step"), (150.0, "steps")))  # fmt: skip
+    found = bench.phases_of(100.0, marks)
+    assert found == {bench.BEFORE: 1.0, "imports": 3.0, "prepare": 3.0, "checksum": 1.0, "first step": 1.0}
+    assert sum(bench.phases_of(0.0, marks, clock="cpu").values()) == pytest.approx(9.0)
+
+
+def test_the_table_compares_second_starts_with_the_first_way(bench):
+    records = [
+        {
+            "way": way,
+            "round": number,
+            "phases": {"imports": seconds, "first step": 1.0},
+            "total": seconds + 1.0,
+        }
+        for way, all_seconds in {"launcher": (5.0, 2.0, 4.0, 3.0), "stock": (9.0, 7.0, 7.0, 7.0)}.items()
+        for number, seconds in enumerate(all_seconds)
+    ]
+    records.append({"way": "stock", "round": 9, "phases": {}, "total": None, "error": "it ended"})
+    text = bench.table(records, ["stock", "launcher"])
+    assert "| imports | 9.00 | 7.00 (7.00..7.00) | 5.00 | 3.00 (2.00..4.00) |" in text
+    assert "| all | 10.00 | 8.00 (8.00..8.00) | 6.00 | 4.00 (3.00..5.00) |" in text
+    assert "launcher / stock, second start: 0.50" in text
+
+
+def test_a_way_is_changed_behind_colons(bench, tmp_path):
+    way = bench.Way("launcher-long:launcher.boosts=off:off=card+model", "style-8gb", tmp_path)
+    assert way.case.settings == ("launcher.boosts=off", "launcher.launch=accelerate")
+    assert way.probe == {startup.OFF_VARIABLE: "card model"}
+    stock = bench.Way("stock", "style-8gb", tmp_path)
+    assert (stock.case.way, stock.case.is_whole, stock.case.preset) == ("stock", True, "style-8gb")
+
+
 # --- with the real ones
 
 REAL = """\
