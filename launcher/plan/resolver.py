@@ -33,6 +33,7 @@ from launcher.plan.switches import allocator_of, switch_values
 from launcher.plan.trainer import choose_trainer, trainer_notes
 from launcher.preset import Setting, check_options, load_preset, load_settings
 from launcher.trainers import FULL_TRAINER, load_trainer
+from launcher.trainers.switches import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,6 +125,7 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
     check_options(paths, plan.options, trainer.options)
     again = replace(
         plan,
+        options=_as_it_began(plan.options, trainer),
         dataset=without_cache_info(plan.dataset),
         parent=parent,
         resume_state=state,
@@ -133,6 +135,14 @@ def continue_plan(paths: Paths, plan: Plan, *, parent: str, state: Path | None) 
         cwd=trainer.cwd,
     )
     return _with_commands(paths, again, trainer)
+
+
+def _as_it_began(options: Mapping[str, Setting], trainer: Trainer) -> Mapping[str, Setting]:
+    """A run that began before there were boosts goes on without: they round elsewhere, and nobody asked for that."""
+    name = f"{PREFIX}boosts"
+    if name in options or "boosts" not in trainer.switches:
+        return options
+    return {**options, name: Setting(value="off", source="launcher: the run began without boosts", why="")}
 
 
 def vary_plan(
