@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import threading
-from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from launcher.shim.boosts.ahead import PRECISIONS, Ahead
 from launcher.shim.boosts.records import Boost, Kind, Outcome, is_wanted
 from launcher.shim.boosts.repeat import Repeat
 from launcher.shim.boosts.scene import Machine, Scene
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from launcher.shim.context import Context
 
 UNET = "SdxlUNet2DConditionModel"
-PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
 
 
 def install(context: Context) -> None:
@@ -28,7 +25,7 @@ def install(context: Context) -> None:
     switches = context.switches
     if switches["boosts"] == "off" and not any(switches[f"boost_{name}"] == "on" for name in _names()):
         return
-    threading.Thread(target=_import_ahead, name="boosts", daemon=True).start()
+    ahead = Ahead(_names().values(), str(context.args.mixed_precision))
     train_util = context.modules["library.train_util"]
     make = train_util.prepare_accelerator
     repeat = Repeat(context)
@@ -41,7 +38,7 @@ def install(context: Context) -> None:
 
         def first_accumulate(*models: Any) -> Any:
             accelerator.accumulate = accumulate
-            _attempt(context, accelerator, repeat)
+            _attempt(context, accelerator, repeat, ahead)
             return accumulate(*models)
 
         accelerator.accumulate = first_accumulate
@@ -50,30 +47,16 @@ def install(context: Context) -> None:
     train_util.prepare_accelerator = prepare_accelerator  # type: ignore[attr-defined]
 
 
-def _import_ahead() -> None:
-    """While the model is read: Triton alone takes a second or two, and as long again for a hash of its own files."""
-    for name in _names().values():
-        with suppress(Exception):  # told where it is needed
-            import_module(name)
-    if find_spec("triton") is None or not import_module("torch").cuda.is_available():
-        return
-    with suppress(Exception):
-        import_module("launcher.shim.boosts.kernels.operations")
-        for place in ("triton.runtime.cache", "triton.compiler.compiler"):  # Triton 3.5 moved it
-            make_key = getattr(import_module(place), "triton_key", None)
-            if make_key is not None:
-                make_key()  # Triton remembers it
-
-
 def _names() -> Mapping[str, str]:
     from launcher.shim.boosts import NAMES
 
     return NAMES
 
 
-def _attempt(context: Context, accelerator: Any, repeat: Repeat) -> None:
+def _attempt(context: Context, accelerator: Any, repeat: Repeat, ahead: Ahead) -> None:
     try:
         scene = make_scene(context, accelerator)
+        scene.ops = ahead.ops_for(scene) or choose_ops(scene)
         repeat.scene = scene
         outcomes = start(scene, _boosts(scene))
     except Exception as error:  # noqa: BLE001  (fails open: the stock training is right, only slower)
@@ -118,7 +101,6 @@ def make_scene(context: Context, accelerator: Any) -> Scene:
         optimizer=getattr(wrapped, "optimizer", wrapped), dtype=dtype, processes=accelerator.num_processes, ops=Ops(),
     )  # fmt: skip
     scene.tell = lambda boost, reason: context.warn(f"boost {boost}: {reason}; training goes on without it")
-    scene.ops = choose_ops(scene)
     return scene
 
 

@@ -7,6 +7,7 @@ kernel, and only what a backward needs is computed again (see `compute`; `keep` 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +22,7 @@ from launcher.shim.boosts.scene import relative_error
 from launcher.shim.boosts.sums import full_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from launcher.shim.boosts.scene import Scene
 
@@ -119,7 +120,7 @@ def attempt(scene: Scene, plan: Plan, *, level: int | None) -> tuple[Any, Any, A
         for width in (laid.width, text_width, laid.width)
     )
     x.requires_grad_()
-    with torch.enable_grad(), autocast(scene):
+    with torch.enable_grad(), autocast(scene), plain_attention(scene):
         result = (
             plan.body(x, text) if level is None else BlockFunction.apply(plan, level, x, text, *laid.params)
         )
@@ -129,6 +130,22 @@ def attempt(scene: Scene, plan: Plan, *, level: int | None) -> tuple[Any, Any, A
         for one, param in zip(gradients[1:], laid.params, strict=True)
     ]
     return result, gradients[0], torch.cat([one.reshape(-1).float() for one in flat])
+
+
+@contextmanager
+def plain_attention(scene: Scene) -> Iterator[None]:
+    """Without cuDNN's, which is compiled for every new shape: half a second each, for a shape that no step has."""
+    chosen, backends = scene.shared.pop("attention", None), torch.backends.cuda
+    is_on = hasattr(backends, "enable_cudnn_sdp") and backends.cudnn_sdp_enabled()  # since torch 2.5
+    if is_on:
+        backends.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        if is_on:
+            backends.enable_cudnn_sdp(True)
+        if chosen is not None:
+            scene.shared["attention"] = chosen
 
 
 def autocast(scene: Scene) -> Any:
