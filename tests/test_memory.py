@@ -163,6 +163,15 @@ def test_all_savings_together_train_and_sample_the_same_bits(rig, tmp_path):
     assert on.weights() == off.weights()
     assert pictures(on) == pictures(off)
     assert len(pictures(on)) == 4
+    [kept] = (rig.folder / "cache").glob("prompts-*.safetensors")
+    written = kept.stat().st_mtime_ns
+    again = rig.train(tmp_path / "again", switches=ALL_ON, train=train_with(rig, tmp_path / "on", PROMPTS))
+    assert pictures(again) == pictures(off)  # from what the first start has kept
+    assert kept.stat().st_mtime_ns == written
+    kept.write_bytes(kept.read_bytes()[:-9])
+    torn = rig.train(tmp_path / "torn", switches=ALL_ON, train=train_with(rig, tmp_path / "on", PROMPTS))
+    assert pictures(torn) == pictures(off)
+    assert kept.stat().st_mtime_ns > written
     in_rows = {**ALL_ON, "vae_encode": "rows", "vae_decode": "rows"}
     rows = rig.train(tmp_path / "rows", switches=in_rows, train=train_with(rig, tmp_path / "rows", PROMPTS))
     assert pictures(rows).keys() == pictures(off).keys()
@@ -204,6 +213,8 @@ def test_a_prompt_written_in_mid_run_is_encoded_as_if_it_had_been_there(rig, tmp
     control = rig.train(
         tmp_path / "new", switches=ALL_ON, train=train_with(rig, tmp_path / "new", new, **changes)
     )
+    for kept in (rig.folder / "cache").glob("prompts-*.safetensors"):  # else they would be known from there
+        kept.unlink()
     started = rig.start(
         tmp_path / "old", switches=ALL_ON, train=train_with(rig, tmp_path / "old", PROMPTS, **changes)
     )

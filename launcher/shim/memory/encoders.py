@@ -53,8 +53,6 @@ def _drop(context: Context, models: Models) -> None:
             encoder.__dict__.pop("to", None)
         if is_sampling:
             again = prompts.learner(context, models) if _can_load_again(context) else _refuse
-            for encoder in models.text_encoders:
-                prompts.make_ready(context, models, encoder)
             prompts.remember(context, models, prompts.Memory(again))
         for encoder in models.text_encoders:
             prompts.empty(encoder)

@@ -16,12 +16,17 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from launcher.shim.memory.heap import release
+from launcher.shim.memory.prompt_store import PromptStore, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from launcher.shim.context import Context
     from launcher.shim.memory.models import Models
+
+
+class UnknownPromptError(LookupError):
+    """Asked only what is known, and this is not."""
 
 
 class Memory:
@@ -29,38 +34,84 @@ class Memory:
 
     def __init__(self, learn_again: Callable[[], None]) -> None:
         self._learn_again = learn_again
-        self._known: dict[tuple[object, ...], tuple[Any, ...]] = {}
+        self._known: dict[str, tuple[Any, ...]] = {}
+        self._asked: set[str] = set()
+        self.is_closed = False  # learns nothing now: what is not known raises UnknownPromptError
+
+    def fill(self, known: Mapping[str, tuple[Any, ...]]) -> None:
+        self._known.update(known)
+
+    def knows(self, key: tuple[object, ...]) -> bool:
+        return name_of(key) in self._known
 
     def learn(self, key: tuple[object, ...], outputs: Any) -> Any:
         """Keep outputs and give them back."""
-        self._known[key] = tuple(_on_cpu(output) for output in outputs)
+        name = name_of(key)
+        self._known[name] = tuple(_on_cpu(output) for output in outputs)
+        self._asked.add(name)
         return outputs
 
     def recall(self, key: tuple[object, ...]) -> tuple[Any, ...]:
         """Copies of what was kept (the pipeline weights them in place)."""
-        if key not in self._known:
+        name = name_of(key)
+        if name not in self._known:
+            if self.is_closed:
+                raise UnknownPromptError
             self._learn_again()
-        if key not in self._known:
+        if name not in self._known:
             raise LookupError("the prompt is not in the prompt file any more")
-        return tuple(None if output is None else output.clone() for output in self._known[key])
+        self._asked.add(name)
+        return tuple(None if output is None else output.clone() for output in self._known[name])
+
+    def asked(self) -> dict[str, tuple[Any, ...]]:
+        """What this training has needed so far."""
+        return {name: self._known[name] for name in self._asked}
 
 
 def remember(context: Context, models: Models, memory: Memory) -> None:
-    """Encode every prompt of the file, positive and negative, as the trainer's pipeline would."""
+    """Encode every prompt of the file, positive and negative, as the trainer's pipeline would; or read what an earlier start has."""
+    store = PromptStore.of(context, models)
+    memory.fill(store.load())
     _stand_between(context, memory)
+    if _are_known(context, models, memory):
+        for encoder in models.text_encoders:
+            encoder.to("meta", models.weight_dtype)
+            _type_projection(context, encoder)
+        return
+    for encoder in models.text_encoders:
+        make_ready(context, models, encoder)
     ask_all(context, models)
+    try:
+        store.save(memory.asked())
+    except OSError as error:
+        context.warn(f"The encoded sample prompts could not be kept for the next start: {error}")
+
+
+def _are_known(context: Context, models: Models, memory: Memory) -> bool:
+    memory.is_closed = True
+    try:
+        _ask_each(context, models)  # without autocast: accelerate's stays on when an error passes through it
+    except UnknownPromptError:
+        return False
+    finally:
+        memory.is_closed = False
+    return True
 
 
 def ask_all(context: Context, models: Models) -> None:
     """Let the trainer's functions encode what is in the file now."""
     import torch
 
+    with torch.no_grad(), models.accelerator.autocast():
+        _ask_each(context, models)
+
+
+def _ask_each(context: Context, models: Models) -> None:
     prompts = read_prompts(Path(context.args.sample_prompts), context.modules["library.train_util"])
     ask = _ask_strategies if _has_strategies(context) else _ask_pipeline
-    with torch.no_grad(), models.accelerator.autocast():
-        for prompt in prompts:
-            is_guided = prompt.get("scale", 7.5) > 1.0  # as the pipeline decides it, by its own default
-            ask(context, models, prompt.get("prompt", ""), prompt.get("negative_prompt"), is_guided=is_guided)
+    for prompt in prompts:
+        is_guided = prompt.get("scale", 7.5) > 1.0  # as the pipeline decides it, by its own default
+        ask(context, models, prompt.get("prompt", ""), prompt.get("negative_prompt"), is_guided=is_guided)
 
 
 def _has_strategies(context: Context) -> bool:
@@ -109,15 +160,24 @@ def make_ready(context: Context, models: Models, encoder: Any) -> Any:
     type; with fp8 it could not encode at all, and does here what v0.10.1 does.
     """
     encoder.to("cpu", models.weight_dtype)
-    if _has_strategies(context) or context.args.fp8_base:
+    _type_projection(context, encoder)
+    if _is_float32(context):
         _compute_in_float32(encoder)
     return encoder
 
 
+def _is_float32(context: Context) -> bool:
+    return _has_strategies(context) or bool(context.args.fp8_base)
+
+
+def _type_projection(context: Context, encoder: Any) -> None:
+    """The trainers look at its type, and take it for the encoder's."""
+    if _is_float32(context) and hasattr(encoder, "text_projection"):
+        encoder.text_projection.float()
+
+
 def _compute_in_float32(encoder: Any) -> None:
     """Widen the weights of a layer while it runs: the numbers of a float32 encoder, and half of its RAM."""
-    if hasattr(encoder, "text_projection"):
-        encoder.text_projection.float()  # the trainers look at its type
     for layer in encoder.modules():
         own = list(layer.parameters(recurse=False))
         if own:
@@ -147,7 +207,7 @@ def _stand_between(context: Context, memory: Memory) -> None:
             strategy: Any, tokenizing: Any, models: Any, tokens: Any, weights: Any
         ) -> Any:
             key = (*map(_bytes, tokens), *map(_bytes, weights))
-            if is_emptied(models[0]):
+            if memory.is_closed or memory.knows(key) or is_emptied(models[0]):
                 return list(memory.recall(key))
             return memory.learn(key, original(strategy, tokenizing, models, tokens, weights))
 
@@ -159,7 +219,7 @@ def _stand_between(context: Context, memory: Memory) -> None:
     @functools.wraps(original)
     def get_hidden_states(encoder: Any, input_ids: Any, is_second: bool, eos: Any, device: Any) -> Any:
         key = (is_second, _bytes(input_ids))
-        if not is_emptied(encoder):
+        if not (memory.is_closed or memory.knows(key) or is_emptied(encoder)):
             return memory.learn(key, original(encoder, input_ids, is_second, eos, device))
         return tuple(None if output is None else output.to(device) for output in memory.recall(key))
 
