@@ -76,7 +76,9 @@ class Gradients:
                 self._row(step, state, row, right, seen)
 
     def _row(self, step, state, row, right, seen):
-        began = time.perf_counter()
+        from launcher.shim.boosts.before import Autocast
+
+        began, autocast = time.perf_counter(), Autocast.of(self._stage.scene.machine.device.type)
         try:
             with bench_attention.allowed(row.get("attention")):
                 put = self._stage.put(row)
@@ -86,6 +88,7 @@ class Gradients:
                 found = step.gradients()
                 failed = self._stage.failed(put)
         except Exception as error:  # noqa: BLE001  (one row must not end the others)
+            autocast.restore()  # accelerate's stays on when an error goes through it, with the weights that it has cast
             self._tell(state, row, error=f"{type(error).__name__}: {error}")
             return
         finally:
