@@ -14,7 +14,7 @@ training, over all resumes), counted from 1. Paths are relative to the run folde
 | progress | phase, done, total   (caching; at most some a second) |
 | step | step, epoch, loss, avg_loss, lr {name: value}, seconds, vram_mib* |
 | save | step, path, bytes, final |
-| boosts | boosts [{name, kind ("exact", "rounding" or "approximate"), used, reason (why not, or why not everywhere)}], ops ("triton" or "torch"), device   once, before the first step |
+| boosts | boosts [{name, kind ("exact", "rounding" or "approximate"), used, reason (why not, or why not everywhere), seconds (of its start)}], ops ("triton" or "torch"), device, seconds (of all)   once, before the first step |
 | state | step, epoch, path, bytes, seconds |
 | sample | step, path, prompt |
 | warning | message, count |

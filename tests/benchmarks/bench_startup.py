@@ -34,6 +34,8 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 from gpu import cases, pictures, watch, ways  # noqa: E402  (the path comes first)
 
+from launcher.events import read_events  # noqa: E402
+
 POLL_S = 0.02
 MOST_THREADS = 8
 FIRST_STEP = "first step"
@@ -160,6 +162,7 @@ class Bench:
             "phases": phases,
             "cpu": cpu,
             "total": round(sum(phases.values()), 3),
+            "boosts": boosts_of(command.run),
         }
         if FIRST_STEP not in phases:
             record |= {"error": log[-2500:], "total": None}
@@ -195,6 +198,18 @@ def until_first_step(command, timeout_s):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     return watch.read_marks(command.marks)
+
+
+def boosts_of(run):
+    """Seconds that the start of the boosts took, in all and each; a part of the first step."""
+    events = [event for event, _ in read_events(run.events)] if run.events.exists() else []
+    for event in events:
+        if event["type"] == "boosts":
+            return {
+                "all": event.get("seconds"),
+                **{one["name"]: one.get("seconds") for one in event["boosts"]},
+            }
+    return {}
 
 
 def phases_of(began, marks, clock="t"):
@@ -256,6 +271,9 @@ def write(out, records, about, names):
         "",
     ]
     lines += [table(records, names), "", table(records, names, "cpu"), ""]
+    for one in records:
+        if one.get("boosts"):
+            lines.append(f"{one['way']} {one['round']}: boosts {one['boosts']}")
     lines += [f"{one['way']} {one['round']}: {one['error']}" for one in records if one.get("error")]
     (out / "startup.json").write_text(json.dumps({**about, "starts": records}, indent=1), encoding="utf-8")
     (out / "startup.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

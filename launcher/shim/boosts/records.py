@@ -45,15 +45,19 @@ class Boost(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What became of one boost. `is_used` with a `reason`: used in a part of the places only."""
+    """What became of one boost. `is_used` with a `reason`: used in a part of the places only. `seconds`: its start took."""
 
     name: str
     kind: Kind
     is_used: bool
     reason: str = ""
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, object]:
-        return {"name": self.name, "kind": self.kind.value, "used": self.is_used, "reason": self.reason}
+        return {
+            "name": self.name, "kind": self.kind.value, "used": self.is_used, "reason": self.reason,
+            "seconds": round(self.seconds, 3),
+        }  # fmt: skip
 
 
 def is_wanted(kind: Kind, switch: str, highest: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ def _names() -> Mapping[str, str]:
 
 
 def _attempt(context: Context, accelerator: Any, repeat: Repeat, ahead: Ahead) -> None:
+    began = time.perf_counter()
     try:
         scene = make_scene(context, accelerator)
         scene.ops = ahead.ops_for(scene) or choose_ops(scene)
@@ -65,8 +67,9 @@ def _attempt(context: Context, accelerator: Any, repeat: Repeat, ahead: Ahead) -
         )
         return
     context.reporter.emit(
-        "boosts", boosts=[one.to_json() for one in outcomes], ops=scene.ops.name, device=scene.machine.name
-    )
+        "boosts", boosts=[one.to_json() for one in outcomes], ops=scene.ops.name, device=scene.machine.name,
+        seconds=round(time.perf_counter() - began, 3),
+    )  # fmt: skip
 
 
 def _boosts(scene: Scene) -> Iterable[Boost]:
@@ -125,7 +128,7 @@ def start(scene: Scene, boosts: Iterable[Boost]) -> list[Outcome]:
 
 
 def _start_one(scene: Scene, boost: Boost) -> Outcome:
-    name, kind = boost.NAME, boost.KIND
+    name, kind, began = boost.NAME, boost.KIND, time.perf_counter()
     switch = scene.switches[f"boost_{name}"]
     reason = is_wanted(kind, switch, scene.switches["boosts"])
     if scene.machine.device.type == "cpu" and switch != "on" and kind is not Kind.EXACT:
@@ -137,8 +140,9 @@ def _start_one(scene: Scene, boost: Boost) -> Outcome:
     except Exception as error:  # noqa: BLE001  (one that cannot start is one that is not used)
         reason = f"could not start: {type(error).__name__}: {error}"
     return Outcome(
-        name=name, kind=kind, is_used=reason is None, reason=reason or scene.shared.get(f"{name}.partly", "")
-    )
+        name=name, kind=kind, is_used=reason is None, reason=reason or scene.shared.get(f"{name}.partly", ""),
+        seconds=time.perf_counter() - began,
+    )  # fmt: skip
 
 
 def _differs(boost: Boost, scene: Scene) -> str | None:
