@@ -74,6 +74,7 @@ def test_offloaded_weights_give_the_same_loss_and_gradients(training_python):
 @pytest.mark.training
 def test_sampling_takes_turns_on_a_small_card_and_never_ends_a_run(training_python):
     seen = ask(training_python, "sampling")
+    assert seen["left"] == [False, False]  # autocast, which accelerate forgets to leave: training would stay in it
     assert seen["right"]
     assert seen["calls"] == [2, 1, 1, 1, 1]  # tried together once only
     assert (seen["dtype"], seen["plain"], seen["through"]) == ("torch.float16", "torch.bfloat16", 4)

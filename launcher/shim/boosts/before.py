@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from launcher.shim.autocast import Autocast
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -54,51 +56,6 @@ class Before:
         now = getattr(network, "multiplier", None)
         if isinstance(self.multiplier, (int, float)) and now != self.multiplier:
             network.set_multiplier(self.multiplier)  # upstream sets it to 0 for a part of some batches
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Autocast:
-    """accelerate's `autocast` is not left when an error goes through it (1.6 says so itself): all that follows would be in it."""
-
-    kind: str  # of device
-    nesting: int
-    is_enabled: bool
-    dtype: Any
-    is_cached: bool
-
-    @staticmethod
-    def of(kind: str) -> Autocast:
-        import torch
-
-        nesting = torch.autocast_increment_nesting() - 1  # it cannot be asked for
-        torch.autocast_decrement_nesting()
-        if hasattr(torch, "get_autocast_dtype"):  # since 2.4
-            enabled, dtype = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
-        elif kind == "cuda":
-            enabled, dtype = torch.is_autocast_enabled(), torch.get_autocast_gpu_dtype()
-        else:
-            enabled, dtype = torch.is_autocast_cpu_enabled(), torch.get_autocast_cpu_dtype()
-        return Autocast(
-            kind=kind, nesting=nesting, is_enabled=enabled, dtype=dtype, is_cached=torch.is_autocast_cache_enabled()
-        )  # fmt: skip
-
-    def restore(self) -> None:
-        import torch
-
-        if hasattr(torch, "get_autocast_dtype"):
-            torch.set_autocast_enabled(self.kind, self.is_enabled)
-            torch.set_autocast_dtype(self.kind, self.dtype)
-        elif self.kind == "cuda":
-            torch.set_autocast_enabled(self.is_enabled)
-            torch.set_autocast_gpu_dtype(self.dtype)
-        else:
-            torch.set_autocast_cpu_enabled(self.is_enabled)
-            torch.set_autocast_cpu_dtype(self.dtype)
-        torch.set_autocast_cache_enabled(self.is_cached)
-        depth = torch.autocast_increment_nesting()
-        while depth > self.nesting:
-            depth = torch.autocast_decrement_nesting()
-        torch.clear_autocast_cache()
 
 
 class Gradients:

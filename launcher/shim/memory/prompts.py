@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from launcher.shim.autocast import autocast_of
 from launcher.shim.memory.heap import release
 from launcher.shim.memory.prompt_store import PromptStore, name_of
 
@@ -102,7 +103,7 @@ def ask_all(context: Context, models: Models) -> None:
     """Let the trainer's functions encode what is in the file now."""
     import torch
 
-    with torch.no_grad(), models.accelerator.autocast():
+    with torch.no_grad(), autocast_of(models.accelerator):
         _ask_each(context, models)
 
 

@@ -4,7 +4,7 @@ v0.10.1 turns an fp8 U-Net into float16 for sampling (5.1 GB on the card) and ba
 fails. Under autocast the fp8 weights can be used as they are, as in training: every fp8 number is a float16 and a
 bfloat16 number, so the image is the same. The pipeline gets a stand-in that says float16, as stock does there.
 
-Whatever goes wrong in sampling becomes a warning: random states, VAE and U-Net are put back, training goes on.
+Whatever goes wrong in sampling becomes a warning: random states, autocast, VAE and U-Net are put back, training goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import functools
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from launcher.shim.autocast import Autocast, autocast_of
 from launcher.shim.memory.heap import release
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Sampling:
         self._vae_device = vae.device  # not the CPU where latents are not cached
         self._keep_fp8 = keep_fp8
         self._before: tuple[Any, ...] | None = None
+        self._autocast = Autocast.of(accelerator.device.type)
 
     def pipeline(self, pipe_class: Any, **parts: Any) -> Any:
         """The trainer's pipeline around the stand-in, with the VAE on the card only while it decodes."""
@@ -83,6 +85,7 @@ class Sampling:
         """After a failure: what stock puts back at the end of a round."""
         import torch
 
+        self._autocast.restore()
         if self._before is not None:
             unet, dtype, cpu, cuda = self._before
             if unet.dtype != dtype:
@@ -135,7 +138,7 @@ class UnetAsItIs:
         )
 
     def _run(self, *parts: Any) -> Any:
-        with warnings.catch_warnings(), self._accelerator.autocast():
+        with warnings.catch_warnings(), autocast_of(self._accelerator):
             # Checkpointing stays on for a picture too and says that nothing will be learned from it.
             warnings.filterwarnings("ignore", message="None of the inputs have requires_grad")
             return self._unet(*parts)
