@@ -11,7 +11,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from boost_modules import BasicTransformerBlock, make_context, make_stack  # noqa: E402  (the path comes first)
+from boost_modules import Accelerator, BasicTransformerBlock, make_context, make_stack  # noqa: E402  (the path comes first)
 
 from launcher.shim.boosts import blocks, keep  # noqa: E402
 from launcher.shim.boosts.ops import Ops  # noqa: E402
@@ -47,7 +47,7 @@ class Training:
         self.dtype = dtype
         self.context = make_context(keep_mib=0, **switches)
         self.scene = Scene(
-            context=self.context, machine=Machine.of(torch.device("cpu")), accelerator=None, unet=self.stack,
+            context=self.context, machine=Machine.of(torch.device("cpu")), accelerator=Accelerator(), unet=self.stack,
             network=self.loras, optimizer=None, dtype=dtype, processes=1, ops=Ops(),
         )  # fmt: skip
         self.scene.tell = lambda name, reason: self.context.warn(f"{name}: {reason}")
@@ -171,7 +171,7 @@ def identity():
     weights = {name: value.detach().clone() for name, value in training.stack.named_parameters()}
     stock = training.step()
     training.boost()
-    saved = training.loras.state_dict()
+    saved = training.scene.accelerator.state_of(training.loras)
     flats = {value.untyped_storage().data_ptr() for value in training.loras.parameters()}
     after = dict(training.loras.named_parameters())
     training.scene.undo.pop("blocks")()
@@ -250,6 +250,54 @@ def multiplier():
             "gradients": float(flat(none[2:]).norm())}  # fmt: skip
 
 
+def multiplier_between():
+    """Upstream sets it to 1 after a forward with another, where a prior is preserved: gradients are the forward's."""
+    found = {}
+    for name, mib in (("computed", 0), ("kept", 1 << 10)):
+        training = Training().boost()
+        for lora in training.loras:
+            lora.multiplier = 0.5
+        if mib:
+            training.keep(mib)
+            training.step()  # what it costs is known afterwards
+        right = training.step()
+        stock = torch.autograd.grad
+
+        def grad(*given, stock=stock, loras=training.loras):
+            if len(given[1]) > 2:  # the step's own, not that of an attention
+                for lora in loras:
+                    lora.multiplier = 1.0
+            return stock(*given)
+
+        torch.autograd.grad = grad
+        try:
+            found[name] = same(training.step(), right)
+        finally:
+            torch.autograd.grad = stock
+        found[name] &= training.loras[0].multiplier == 1.0
+    return found
+
+
+def moved():
+    """Something gives the parameters other memory: what is there now counts, and somebody is told."""
+    found = {}
+    for name in ("loras", "stack"):
+        training = Training().boost()
+        for weight in getattr(training, name).parameters():
+            weight.data = (weight.data.float() * 1.5).to(weight.dtype)
+        ours = training.step()
+        found[name] = [training.scene.is_on("blocks"), same(ours, training.step()), training.context.told]
+    return found
+
+
+def shrunken():
+    """Upstream's `scale_weight_norms` multiplies what `state_dict` gives."""
+    training = Training().boost()
+    for value in training.loras.state_dict().values():
+        value.mul_(0.5)
+    return {"seen": relative_error(training.step()[0], Training().boost().step()[0])}
+
+
 def exact_switch():
     assert BasicTransformerBlock.__name__ == blocks.BLOCK
     from launcher.shim.boosts.records import is_wanted
@@ -265,7 +313,8 @@ ASKED = {
     "kept": kept, "forward fails": lambda: failing("geglu", 1), "recomputation fails": lambda: failing("geglu", 2),
     "backward fails": lambda: failing("geglu_backward", 0), "late backward fails": lambda: failing("layer_norm_backward", 4),
     "identity": identity, "together": gradients_lie_together, "refused": refused, "no_grad": no_grad,
-    "multiplier": multiplier, "wanted": exact_switch,
+    "multiplier": multiplier, "multiplier between": multiplier_between, "moved": moved, "shrunken": shrunken,
+    "wanted": exact_switch,
 }  # fmt: skip
 
 if __name__ == "__main__":

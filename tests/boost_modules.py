@@ -109,6 +109,24 @@ def make_stack(
     return stack.to(device).train(), loras.to(device)
 
 
+class Accelerator:
+    """What `blocks` asks of accelerate, and what it does with the hooks at a save."""
+
+    mixed_precision = "bf16"
+
+    def __init__(self):
+        self._before_saving = []
+
+    def register_save_state_pre_hook(self, hook):
+        self._before_saving.append(hook)
+
+    def state_of(self, network):
+        weights = [network.state_dict()]
+        for hook in self._before_saving:
+            hook([network], weights, "")
+        return weights[0]
+
+
 def make_context(**switches):
     """What boosts ask of the shim, with what was told to a person in `told`."""
     told = []

@@ -112,3 +112,19 @@ def test_a_changed_multiplier_is_followed(seen):
 def test_it_is_used_unless_only_exact_ones_are_asked_for(seen):
     assert seen["wanted"]["rounding"] is None
     assert "only where asked for" in seen["wanted"]["exact"]
+
+
+def test_a_multiplier_that_changes_behind_the_forward_does_not_change_its_gradients(seen):
+    assert seen["multiplier between"] == {"computed": True, "kept": True}
+
+
+@pytest.mark.parametrize("name", ["loras", "stack"])
+def test_weights_that_something_else_moves_end_the_boost_not_the_training(seen, name):
+    is_used, is_stock, [told] = seen["moved"][name]
+    assert not is_used
+    assert is_stock
+    assert "moved its weights" in told
+
+
+def test_what_shrinks_weights_through_state_dict_reaches_them(seen):
+    assert seen["shrunken"]["seen"] > 1e-3

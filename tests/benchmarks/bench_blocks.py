@@ -19,7 +19,7 @@ from torch.profiler import ProfilerActivity, profile
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from boost_modules import make_context, make_stack  # noqa: E402  (the path comes first)
+from boost_modules import Accelerator, make_context, make_stack  # noqa: E402  (the path comes first)
 
 from launcher.shim.boosts import blocks, keep, starting  # noqa: E402
 from launcher.shim.boosts.ops import Ops  # noqa: E402
@@ -64,7 +64,7 @@ def measure(width, heads, tokens, *, options, device):
     for block in stack:
         block.gradient_checkpointing = True
     scene = Scene(
-        context=make_context(keep_mib=1 << 20), machine=Machine.of(device), accelerator=None, unet=stack, network=loras,
+        context=make_context(keep_mib=1 << 20), machine=Machine.of(device), accelerator=Accelerator(), unet=stack, network=loras,
         optimizer=None, dtype=torch.bfloat16, processes=1, ops=Ops(),
     )  # fmt: skip
     scene.tell = lambda name, reason: print(f"! {name}: {reason}")

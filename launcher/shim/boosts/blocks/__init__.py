@@ -82,6 +82,8 @@ def plans_of(scene: Scene) -> list[Plan]:
     plans: list[Plan] = []
     refused = ""
     blocks = blocks_of(scene)
+    if blocks:
+        save_as_copies(scene)  # first: what cannot be saved must not be laid out
     for block in blocks:
         try:
             laid = lay(block, scene.dtype)
@@ -91,8 +93,6 @@ def plans_of(scene: Scene) -> list[Plan]:
         plans.append(Plan(scene=scene, laid=laid, place=len(plans), body=stock_body(block)))
     if refused:
         scene.shared["blocks.partly"] = f"{len(plans)} of {len(blocks)} blocks: {refused}"
-    if plans:
-        save_as_copies(scene.network)
     scene.shared["blocks"] = plans
     return plans
 

@@ -36,6 +36,7 @@ class Plan:
         if context is None or hidden_states.dtype != self.scene.dtype or not torch.is_grad_enabled():
             return self._stock(hidden_states, context, timestep)
         try:
+            self.laid.insist_in_place()
             keeper = self.scene.shared.get("keeper")
             level = NOTHING if keeper is None else keeper.level(self, hidden_states)
             return BlockFunction.apply(self, level, hidden_states, context, *self.laid.params)
@@ -64,8 +65,10 @@ class BlockFunction(torch.autograd.Function):  # type: ignore[misc]
         ctx.save_for_backward(x, text)
         with torch.autocast(x.device.type, enabled=False):
             rows, words = _rows(x), _rows(text.to(x.dtype))
-            result, kept = plan.passing(x.shape[0]).forward(rows, words, keep=level)
+            one = plan.passing(x.shape[0])
+            result, kept = one.forward(rows, words, keep=level)
         ctx.kept = kept if level > NOTHING else None
+        ctx.scales = one.scales
         return result.view(x.shape)
 
     @staticmethod
@@ -77,7 +80,11 @@ class BlockFunction(torch.autograd.Function):  # type: ignore[misc]
         if plan.is_installed and not plan.scene.is_on("blocks"):  # another block has failed since
             return (None, None, *_stock_backward(plan, grad, x, text, needs_text=needs_text))
         try:
-            return (None, None, *_backward(plan, grad, x, text, kept, needs_text=needs_text))
+            return (
+                None,
+                None,
+                *_backward(plan, grad, x, text, kept, scales=ctx.scales, needs_text=needs_text),
+            )
         except torch.cuda.OutOfMemoryError:
             raise
         except Exception as error:
@@ -88,10 +95,19 @@ class BlockFunction(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _backward(
-    plan: Plan, grad: Tensor, x: Tensor, text: Tensor, kept: Kept | None, *, needs_text: bool
+    plan: Plan,
+    grad: Tensor,
+    x: Tensor,
+    text: Tensor,
+    kept: Kept | None,
+    *,
+    scales: list[float],
+    needs_text: bool,
 ) -> tuple[Any, ...]:
+    """`scales`: those of the forward. Upstream changes the multiplier in between for some batches."""
     with torch.autocast(x.device.type, enabled=False), torch.no_grad():
         one, rows, words = plan.passing(x.shape[0]), _rows(x), _rows(text.to(x.dtype))
+        one.scales = scales
         if kept is None:
             _, kept = one.forward(rows, words, keep=ALL)
         grad_x, grad_text, flat = one.backward(

@@ -27,6 +27,7 @@ GROUPS = (
 )
 QKV, OUT1, Q2, KV2, OUT2, FF1, FF2 = range(len(GROUPS))
 NORMS = ("norm1", "norm2", "norm3")
+SAVES = "blocks.saves"  # in `scene.shared`: whether states hold copies
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +79,7 @@ class Laid:
 
     block: Any
     groups: tuple[Group, ...]
+    first: Tensor  # of the layers' weights, as the block has it
     weights: Tensor
     loras: Tensor
     params: tuple[Any, ...]
@@ -93,6 +95,13 @@ class Laid:
     @property
     def width(self) -> int:
         return self.groups[OUT1].outs
+
+    def insist_in_place(self) -> None:
+        """What moves one parameter's data moves all of them (an optimizer, `Module.to`). Raises ForeignError."""
+        is_here = self.params[0].data_ptr() == self.loras.data_ptr()
+        _insist(
+            is_here and self.first.data_ptr() == self.weights.data_ptr(), "something has moved its weights"
+        )
 
 
 def lay(block: Any, dtype: Any) -> Laid:
@@ -118,25 +127,30 @@ def lay(block: Any, dtype: Any) -> Laid:
         weight_at += made.count * made.outs * made.ins
         lora_at = made.up_at + made.count * made.outs * made.rank
     return Laid(
-        block=block, groups=tuple(groups), weights=_gather([layer.weight for layer in layers]), loras=_gather(params),
+        block=block, groups=tuple(groups), first=layers[0].weight, weights=_gather([layer.weight for layer in layers]), loras=_gather(params),
         params=tuple(params), spans=_spans(params), norms=norms, heads=int(block.attn1.heads),
     )  # fmt: skip
 
 
-def save_as_copies(network: Any) -> None:
-    """Make `state_dict` give weights of their own, in RAM: accelerate leaves out what shares its storage with another.
+def save_as_copies(scene: Any) -> None:
+    """Make accelerate's states hold copies in RAM: it leaves out of a file what shares its storage with another.
 
-    Stays for good, as the layout does.
+    Stays for good, as the layout does. `state_dict` goes on to give the weights themselves: upstream's
+    `scale_weight_norms` shrinks them there.
     """
-    if not hasattr(network, "saves_copies"):
-        network.saves_copies = True
-        network._register_state_dict_hook(_copy_shared)  # noqa: SLF001  (public under another name since torch 2.5)
+    if not scene.shared.get(SAVES):
+        scene.accelerator.register_save_state_pre_hook(_copy_shared)
+        scene.shared[SAVES] = True
 
 
-def _copy_shared(_network: Any, state: dict[str, Any], _prefix: str, _metadata: Any) -> None:
-    for name, value in state.items():
-        if value.untyped_storage().nbytes() != value.numel() * value.element_size():
-            state[name] = value.detach().to("cpu", copy=True)
+def _copy_shared(_models: list[Any], weights: list[dict[str, Any]], _folder: str) -> None:
+    for state in weights:
+        for name, value in state.items():
+            if (
+                isinstance(value, torch.Tensor)
+                and value.untyped_storage().nbytes() != value.numel() * value.element_size()
+            ):
+                state[name] = value.detach().to("cpu", copy=True)
 
 
 def _layer(block: Any, name: str) -> tuple[Any, Adapter]:
