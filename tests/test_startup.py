@@ -496,3 +496,26 @@ def test_with_the_real_packages_the_same_is_found(tmp_path):
     assert ask(begin) == stock
     assert len(list((tmp_path / "notes" / "imports").iterdir())) == 1
     assert ask(begin) == stock
+
+
+def test_a_process_does_not_end_while_boosts_are_being_imported(tmp_path):
+    """A thread that Python stops within torch or Triton ends the process with an abort; what has not begun is left."""
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('begun').touch()\n"
+        "time.sleep(0.5)\n"
+        "pathlib.Path(__file__).with_name('done').touch()\n"
+    )
+    (tmp_path / "next.py").write_text("import pathlib\npathlib.Path(__file__).with_name('second').touch()\n")
+    code = (
+        f"import sys, time, pathlib; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]\n"
+        "from launcher.shim.boosts.ahead import Ahead\n"
+        "Ahead(['slow', 'next'], 'bf16')\n"
+        f"while not (pathlib.Path({str(tmp_path)!r}) / 'begun').exists(): time.sleep(0.01)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "done").exists()
+    assert not (tmp_path / "second").exists()

@@ -5,6 +5,7 @@ Triton alone takes a second or two to import, as long again for a hash of its ow
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from contextlib import suppress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from launcher.shim.boosts.scene import Scene
 
 PATIENCE_S = 120.0  # a first start compiles
+EXIT_PATIENCE_S = 60.0
 PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -38,14 +40,27 @@ class Ahead:
         self._device: Any = None
         self._told: list[tuple[str, str]] = []
         self._tell: Callable[[str, str], None] = lambda *words: self._told.append(words)
+        self._is_over = False
         self._thread = threading.Thread(target=self._work, name="boosts", daemon=True)
         self._thread.start()
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        """A process must not end while this works: Python stops such a thread within libraries that do not bear it (exit -6)."""
+        self._is_over = True
+        self._thread.join(EXIT_PATIENCE_S)
 
     def ops_for(self, scene: Scene) -> Ops | None:
-        """The kernels' operations, if they were tried for this very device and type."""
+        """The kernels' operations, if they were tried for this very device and type.
+
+        Where they still are being tried, torch's own: whatever holds the thread up would hold up a second try as well.
+        """
         import torch
 
         self._thread.join(PATIENCE_S)
+        if self._thread.is_alive():
+            scene.tell("kernels", f"not ready after {PATIENCE_S:.0f} s, torch's own operations are used")
+            return scene.ops
         ops = self._ops
         if ops is None or self._device != scene.machine.device or getattr(torch, self._dtype) != scene.dtype:
             return None
@@ -56,12 +71,14 @@ class Ahead:
 
     def _work(self) -> None:
         for name in self._modules:
+            if self._is_over:
+                return
             with suppress(Exception):
                 import_module(name)
-        if find_spec("triton") is None or not import_module("torch").cuda.is_available():
-            return
         with suppress(Exception):
-            self._choose()
+            has_triton = find_spec("triton") is not None and import_module("torch").cuda.is_available()
+            if has_triton and not self._is_over:
+                self._choose()
 
     def _choose(self) -> None:
         import torch
