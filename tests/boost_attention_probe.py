@@ -1,6 +1,6 @@
 """Runs inside a training environment: the boost `attention`, with candidates of our own; prints one JSON line.
 
-python tests/boost_attention_probe.py choice | memory FOLDER | behaviour | reasons | upstream CODE
+python tests/boost_attention_probe.py choice | memory FOLDER | behaviour | full | reasons | upstream CODE
 python tests/boost_attention_probe.py card    (on a card: ms of each that works, forward and backward)
 """
 
@@ -112,6 +112,12 @@ def choice():
     return found
 
 
+def words_for_numbers(place):
+    before = json.loads(place.read_text(encoding="utf-8"))
+    card = next(reversed(before))
+    return json.dumps({**before, card: {key: {"torch": 1.0, "right": "x"} for key in before[card]}})
+
+
 def memory(folder):
     """Measured once; a damaged file is measured over; another card's numbers stay."""
     place = Path(folder) / "deeper" / "tuning.json"
@@ -126,13 +132,18 @@ def memory(folder):
         ("second", None),
         ("damaged", "{"),
         ("other", '{"another card": {"x": {}}}'),
+        ("hostile", words_for_numbers),
+        ("unsayable", '{"\\ud800": {}}'),
     ):
         if content is not None:
-            place.write_text(content, encoding="utf-8")
+            place.write_text(content if isinstance(content, str) else content(place), encoding="utf-8")
         counts.clear()
         _, scene, _ = made()
         attention.check(scene)
         found[name] = len(counts)
+        if name == "other":
+            good = place.read_text(encoding="utf-8")
+    place.write_text(good, encoding="utf-8")
     kept = json.loads(place.read_text(encoding="utf-8"))
     found["cards"], found["keys"] = len(kept), sorted(kept[next(reversed(kept))])
     del os.environ["LAUNCHER_TUNING"]
@@ -159,6 +170,29 @@ def far(found, best):
     return max(
         float((a.float() - b.float()).norm() / b.float().norm()) for a, b in zip(found, best, strict=True)
     )
+
+
+def full():
+    """No memory for the trial of a new shape."""
+    unet, scene, told = made()
+    stock = learn(unet)
+    left, calls = [True], []
+
+    def finds_no_memory(q, k, v):
+        if left:
+            left.clear()
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        calls.append(1)
+        return right(q, k, v)
+
+    scene.shared["attention.choices"] = {(2, True): finds_no_memory}
+    scene.undo["attention"] = attention.install(scene)
+    return {
+        "apart": far(learn(unet), stock),
+        "on": scene.is_on("attention"),
+        "calls": len(calls),
+        "told": told,
+    }
 
 
 def behaviour():

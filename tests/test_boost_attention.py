@@ -39,6 +39,7 @@ def test_only_what_is_right_is_measured_and_only_what_is_clearly_faster_chosen(t
 def test_a_measurement_is_made_once_for_a_card(training_python, tmp_path):
     seen = ask(training_python, "memory", tmp_path)
     assert [seen[name] for name in ("first", "second", "damaged", "other")] == [2, 0, 2, 2]
+    assert (seen["hostile"], seen["unsayable"]) == (2, 2)
     assert seen["cards"] == 2
     assert seen["keys"] == [f"attention torch.bfloat16 2x2x128x{keys}x32" for keys in (128, 152)]
     assert seen["beside"]
@@ -63,6 +64,15 @@ def test_it_is_put_in_and_taken_out_and_a_failing_choice_costs_nothing(training_
     assert seen["told"] == []
     assert seen["late_told"] == ["attention: failed and was turned off: RuntimeError: device says no"]
     assert seen["after"]
+
+
+@pytest.mark.training
+def test_without_memory_for_a_trial_the_call_is_torchs(training_python):
+    seen = ask(training_python, "full")
+    assert seen["apart"] < 0.02
+    assert seen["on"]
+    assert seen["calls"] == 2  # tried again in the recomputation, and called
+    assert seen["told"] == []
 
 
 @pytest.mark.training

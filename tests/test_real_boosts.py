@@ -90,3 +90,14 @@ def test_a_state_of_a_boosted_training_goes_on_without_boosts(rig, boosted, stoc
     ended = rig.train(tmp_path / "run", resume=str(boosted.state(6)), switches={"boosts": "off"}, **SETTINGS)
     assert [event["step"] for event in ended.events("step")] == list(range(7, 13))
     assert losses(ended) == pytest.approx(losses(stock)[6:], rel=1e-4)
+
+
+def test_weights_are_shrunk_as_without_boosts(rig, stock, tmp_path):
+    """`scale_weight_norms` multiplies what the network's `state_dict` gives: that must be the weights themselves."""
+    settings = {**SETTINGS, "train": {**SETTINGS["train"], "scale_weight_norms": 1e-3}}
+    plain, boosted = (
+        numbers(rig.train(tmp_path / name / "run", switches=switches, **settings))
+        for name, switches in (("stock", {"boosts": "off"}), ("boosted", EVERY))
+    )
+    assert distance(plain, numbers(stock)) > 1e-3
+    assert distance(boosted, plain) < 1e-4

@@ -164,7 +164,7 @@ def check(scene: Scene) -> str | None:
         name = min((one for one in times if one in calls), key=times.__getitem__)
         is_worth_it = times[name] < GAIN * times[STOCK] and works(scene, calls[name], shape)
         chosen[shape.place] = name if is_worth_it else STOCK
-    with contextlib.suppress(OSError):  # measured again next time
+    with contextlib.suppress(OSError, UnicodeError):  # measured again next time
         tuning.remember(scene.machine, measured)
     scene.shared[f"{NAME}.choices"] = {place: calls[name] for place, name in chosen.items() if name != STOCK}
     said = (f"{heads} heads {'self' if own else 'cross'} {name}" for (heads, own), name in chosen.items())
@@ -259,7 +259,7 @@ class Chooser:
             try:
                 _run(call, tensors(self.scene, shape))
             except torch.cuda.OutOfMemoryError:
-                raise
+                return False  # for this once: what the step itself needs may fit
             except Exception:  # noqa: BLE001  (then this shape is torch's)
                 self._tried[key] = False
             else:

@@ -38,9 +38,15 @@ def file() -> Path | None:
 
 
 def remembered(machine: Machine) -> dict[str, Any]:
-    """What is known of such a card; nothing where the file is missing or damaged."""
+    """What is known of such a card; nothing where the file is missing or damaged, or not made of numbers."""
     known = _read().get(_card(machine))
-    return known if isinstance(known, dict) else {}
+    return (
+        {key: times for key, times in known.items() if _are_times(times)} if isinstance(known, dict) else {}
+    )
+
+
+def _are_times(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, (int, float)) for one in value.values())
 
 
 def remember(machine: Machine, measured: dict[str, Any]) -> None:
