@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 
+from launcher.shim.memory.prompt_store import PromptStore
 from tests.real.rig import Rig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +77,10 @@ def test_offloaded_weights_give_the_same_loss_and_gradients(training_python):
 @pytest.mark.training
 def test_sampling_takes_turns_on_a_small_card_and_never_ends_a_run(training_python):
     seen = ask(training_python, "sampling")
-    assert seen["left"] == [False, False]  # autocast, which accelerate forgets to leave: training would stay in it
+    assert seen["left"] == [
+        False,
+        False,
+    ]  # autocast, which accelerate forgets to leave: training would stay in it
     assert seen["right"]
     assert seen["calls"] == [2, 1, 1, 1, 1]  # tried together once only
     assert (seen["dtype"], seen["plain"], seen["through"]) == ("torch.float16", "torch.bfloat16", 4)
@@ -83,6 +89,35 @@ def test_sampling_takes_turns_on_a_small_card_and_never_ends_a_run(training_pyth
     [message] = seen["told"]
     assert "too small" in message
     assert "Training goes on" in message
+
+
+def test_encoded_prompts_are_not_taken_for_those_of_other_merged_weights(tmp_path, monkeypatch):
+    """`base_weights` are merged into the text encoders before they encode."""
+    for name in ("torch", "transformers"):
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(__version__="1"))
+    monkeypatch.setenv("LAUNCHER_CACHE_DIR", str(tmp_path))
+    lora = tmp_path / "lora.safetensors"
+    lora.write_bytes(bytes(64))
+
+    def place(**more):
+        args = types.SimpleNamespace(
+            pretrained_model_name_or_path="model",
+            clip_skip=None,
+            max_token_length=None,
+            fp8_base=True,
+            **more,
+        )
+        return PromptStore.of(
+            types.SimpleNamespace(args=args, version="v0.10.1"), types.SimpleNamespace(weight_dtype="bf16")
+        ).path
+
+    ways = [
+        {},
+        {"base_weights": [str(lora)]},
+        {"base_weights": [str(lora)], "base_weights_multiplier": [0.5]},
+    ]
+    assert len({place(**way) for way in ways}) == 3
+    assert place() == place(base_weights=None)
 
 
 # The real trainers, shrunken

@@ -43,6 +43,8 @@ class PromptStore:
         made_from = {
             "version": context.version, "model": model_identity(args.pretrained_model_name_or_path),
             "type": str(models.weight_dtype), "clip_skip": args.clip_skip, "length": args.max_token_length,
+            "merged": [model_identity(path) for path in getattr(args, "base_weights", None) or ()],
+            "strengths": getattr(args, "base_weights_multiplier", None),
             "fp8": bool(args.fp8_base), "torch": torch.__version__, "transformers": transformers.__version__,
         }  # fmt: skip
         text = json.dumps(made_from, sort_keys=True)
@@ -66,7 +68,7 @@ class PromptStore:
             return {}
 
     def save(self, known: Mapping[str, tuple[Any, ...]]) -> None:
-        """Raises OSError."""
+        """Raises OSError, or safetensors' own error (a full disk gives that)."""
         from safetensors.torch import save_file
 
         if self.path is None:

@@ -84,7 +84,7 @@ def remember(context: Context, models: Models, memory: Memory) -> None:
     ask_all(context, models)
     try:
         store.save(memory.asked())
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001  (safetensors has an error of its own for a full disk)
         context.warn(f"The encoded sample prompts could not be kept for the next start: {error}")
 
 
