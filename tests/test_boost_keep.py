@@ -51,6 +51,11 @@ for _ in range(LOOK_EVERY):
 out["short"] = after, card.given_back
 keeper._budget = 0
 out["lowered"] = keeper.lower(), keeper.lower(), step(keeper)
+card = Card()
+keeper = Keeper(card, accumulation=3)
+out["accumulated"] = [step(keeper) for _ in range(7)]
+card.free = (RESERVE_MIB + 50) * MIB
+out["larger"] = step(keeper, rows=2048), card.given_back, step(keeper), keeper.kept_mib, step(keeper, rows=2048), card.given_back
 fixed = Keeper(card, fixed_mib=1 << 20)
 out["fixed"] = [step(fixed) for _ in range(2)]
 print(json.dumps(out))
@@ -77,4 +82,8 @@ def test_what_is_kept_follows_the_memory(training_python):
     assert found["full"] == [[2, 1, 1, 1], 44.0, 1]
     assert found["short"] == [[1, 1, 0, 0], 2]
     assert found["lowered"] == [True, False, [0] * 4]
+    assert found["accumulated"] == [[0] * 4] * 6 + [
+        [2] * 4
+    ]  # the optimizer's memory comes with its first step
+    assert found["larger"] == [[0] * 4, 1, [2, 1, 1, 1], 44.0, [1, 1, 0, 0], 1]  # of 50 MiB that it leaves
     assert found["fixed"] == [[0] * 4, [2] * 4]

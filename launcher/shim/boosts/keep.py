@@ -2,12 +2,13 @@
 
 Needs `blocks`: that knows what a backward really reads. Kept for a block are the two attentions and the residuals
 (9 values for each token and channel), or the hidden layer of its feed-forward as well (17). The first steps of a shape
-run without; what they leave of the card, less a reserve, is the budget (or the switch `keep_mib`). Kept or computed
-again: the same operations on the same numbers.
+run without; what they leave of the card, less a reserve, is the budget (or the switch `keep_mib`), and less of it where
+a larger shape leaves less. Kept or computed again: the same operations on the same numbers.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,9 @@ def check(scene: Scene) -> str | None:
 
 def install(scene: Scene) -> Callable[[], None]:
     scene.shared["keeper"] = Keeper(
-        card=Card(scene.machine.device), fixed_mib=int(scene.switches["keep_mib"])
-    )
+        Card(scene.machine.device), fixed_mib=int(scene.switches["keep_mib"]),
+        accumulation=int(getattr(scene.accelerator, "gradient_accumulation_steps", 1) or 1),
+    )  # fmt: skip
     return lambda: scene.shared.pop("keeper", None)
 
 
@@ -106,9 +108,14 @@ class Shape:
 class Keeper:
     """Says for every block of every forward how much of it is kept."""
 
-    def __init__(self, card: Any, *, fixed_mib: int = 0) -> None:
+    def __init__(self, card: Any, *, fixed_mib: int = 0, accumulation: int = 1) -> None:
+        """`accumulation`: passes over the blocks before the optimizer makes a step, at the first of which its memory comes."""
         self._card = card
         self._budget: int | None = fixed_mib * MIB or None
+        self._is_fixed = fixed_mib > 0
+        self._learning = LEARNING * accumulation
+        self._largest = 0  # values in the largest first input so far
+        self._is_growing = False  # that was the last one's, and the first of its size
         self._shapes: dict[tuple[int, ...], Shape] = {}
         self._shape: Shape | None = None
         self._steps = 0
@@ -148,11 +155,25 @@ class Keeper:
         shape = self._shape = self._shapes.setdefault(size, Shape())
         self._steps += 1
         shape.steps += 1
-        if self._budget is None and self._steps > LEARNING:
-            self._budget = max(0, self._card.spare() - RESERVE_MIB * MIB)
+        if self._budget is None and self._steps > self._learning:
+            self._budget = self._room()
+        self._grow(math.prod(size))
         self._watch()
         if self._budget is not None and not shape.levels and shape.steps > 1:
             shape.levels = choose(shape.costs, self._budget)
+
+    def _room(self) -> int:
+        return max(0, self._card.spare() - RESERVE_MIB * MIB)
+
+    def _grow(self, values: int) -> None:
+        """A larger shape needs more for itself. Its first pass, with nothing kept by anybody, shows what it leaves."""
+        if self._is_growing and self._budget is not None and (room := self._room()) < self._budget:
+            self._budget = room
+            self._forget()
+        self._is_growing = values > self._largest and self._budget is not None and not self._is_fixed
+        self._largest = max(self._largest, values)
+        if self._is_growing:
+            self._card.give_back()
 
     def _watch(self) -> None:
         before, self._retries = self._retries, self._card.retries()
