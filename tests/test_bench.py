@@ -357,6 +357,27 @@ def test_a_damaged_file_of_results_is_none(paths, text):
     assert load_comparisons(paths) == (FOUND,)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("taken", "1e999"), ("taken", "-1"), ("taken", "NaN"), ("taken", "1e15"), ("taken", "9" * 400), ("launcher", '"\\ud800"'),
+     ("settings", '{"network_dim": "\\udfff"}'), ("stock", '{"median_s": 1, "q1_s": 1, "q3_s": 1, "steps": 1e999}')],
+)  # fmt: skip
+def test_a_result_that_nobody_measured_is_left_out(paths, name, value):
+    keep_comparison(paths, FOUND)
+    text = paths.bench_results.read_text(encoding="utf-8")
+    results = json.loads(text)
+    results["results"][0][name] = "HERE"
+    paths.bench_results.write_text(json.dumps(results).replace('"HERE"', value), encoding="utf-8")
+    assert load_comparisons(paths) == ()
+    assert earlier_benches(paths, FOUND.trainer) == ()
+
+
+def test_settings_with_endless_numbers_are_no_error(paths):
+    endless = {"gradient_accumulation_steps": "9" * 5000, "network_dim": "9" * 400}
+    keep_comparison(paths, replace(FOUND, settings=endless))
+    assert len(earlier_benches(paths, FOUND.trainer)) == 2
+
+
 def test_a_plan_tells_that_boosts_do_not_pay_and_switches_nothing(paths):
     def notes(*settings):
         return [note for note in plan_for(paths, *settings).notes if "do not pay" in note]

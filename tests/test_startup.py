@@ -334,7 +334,8 @@ def test_a_structure_survives_its_note(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "3", "[[1, 2]]", '[[["a"], {"b": [1]}]]', '[[["a"], ["b"]]]', "null"]
+    "text",
+    ["", "{", "[]", "3", "[" * 100_000, "[[1, 2]]", '[[["a"], {"b": [1]}]]', '[[["a"], ["b"]]]', "null"],
 )
 def test_a_damaged_note_is_none(text, tmp_path):
     (tmp_path / "note.json").write_text(text)

@@ -44,6 +44,7 @@ START_S, IMAGE_S = (
 )  # until the first step, and for each image that is encoded; seen 60 to 90 s and 0.3 to 0.6
 SAME = 0.01  # of the work: no reason to speak of scaling
 RUNS, FIRST_STEPS, LEAST_STEPS = 20, 5, 10
+MOST_DIGITS = 18  # of a number in what a bench has written down
 HEAD_BYTES, TAIL_BYTES = 64 << 10, 64 << 10
 MIB = 1 << 20
 
@@ -191,7 +192,8 @@ def earlier_benches(paths: Paths, trainer: str) -> tuple[Earlier, ...]:
 
 def _typed(text: str) -> object:
     """A value as it was before `settings_of` wrote it down as text."""
-    return {"True": True, "False": False}.get(text, int(text) if text.isdecimal() else text)
+    is_number = text.isdecimal() and len(text) <= MOST_DIGITS
+    return {"True": True, "False": False}.get(text, int(text) if is_number else text)
 
 
 def _step_seconds(run: RunPaths) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MOST_KEPT = 100
+LATEST = 253402128000.0  # seconds since the epoch: the calendar ends on 9999-12-31
+MOST = 1e9  # seconds or MiB
 SLOWER = 1.02  # times stock's seconds: less is noise of the clock
 
 
@@ -94,16 +97,17 @@ def _read_all(values: list[Any]) -> Iterator[Comparison]:
     for value in values:
         try:
             yield _read(value)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
 
 
 def _read(value: Any) -> Comparison:
-    """Raises KeyError, TypeError or ValueError for anything that is not what `keep_comparison` wrote."""
+    """Raises KeyError, TypeError, ValueError or OverflowError for anything that is not what `keep_comparison` wrote."""
+    json.dumps(value, ensure_ascii=False).encode()  # half a surrogate could not be printed
     return Comparison(
         card=str(value["card"]), trainer=str(value["trainer"]), boosts=str(value["boosts"]),
         settings={str(key): str(item) for key, item in dict(value["settings"]).items()},
-        stock=_timing(value["stock"]), boosted=_timing(value["boosted"]), taken=float(value["taken"]),
+        stock=_timing(value["stock"]), boosted=_timing(value["boosted"]), taken=_number(value["taken"], LATEST),
         launcher=str(value.get("launcher", "")), used=tuple(map(str, value.get("used", ()))),
         refused={str(key): str(item) for key, item in dict(value.get("refused", {})).items()},
     )  # fmt: skip
@@ -120,7 +124,14 @@ def _timing(value: Any) -> Timing:
 
 
 def _or_none(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else _number(value, MOST)
+
+
+def _number(value: Any, most: float) -> float:
+    found = float(value)
+    if not 0 <= found <= most:  # nor no number
+        raise ValueError("a number that nobody measured")
+    return found
 
 
 def keep_comparison(paths: Paths, fresh: Comparison) -> None:

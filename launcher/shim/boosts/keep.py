@@ -163,7 +163,8 @@ class Keeper:
             shape.levels = choose(shape.costs, self._budget)
 
     def _room(self) -> int:
-        return max(0, self._card.spare() - RESERVE_MIB * MIB)
+        spare: int = self._card.spare()
+        return max(0, spare - RESERVE_MIB * MIB)
 
     def _grow(self, values: int) -> None:
         """A larger shape needs more for itself. Its first pass, with nothing kept by anybody, shows what it leaves."""

@@ -107,7 +107,7 @@ def read_note(note: Path | None) -> Structure | None:
             frozenset(backends): {name: set(names) for name, names in modules.items()}
             for backends, modules in json.loads(note.read_bytes())
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     return found if is_plain(found) and found else None
 
