@@ -281,7 +281,23 @@ def failed(kind):
     pair.ours.register_step_pre_hook(lambda *_: None)  # others' hooks behind ours go on being called
     pair.ours.register_step_post_hook(lambda *_: None)
     calls = [pair.step(1), pair.step(2)]
-    return {"failed": [calls, pair.same(), pair.told, pair.scene.is_on("optimizer")]}
+    return {
+        "failed": [calls, pair.same(), pair.told, pair.scene.is_on("optimizer")],
+        "raised": raised(pair.ours),
+    }
+
+
+def raised(ours):
+    """A step that raises never comes to its end: what was hidden must not come back over the next gradients."""
+    from launcher.shim.boosts import optimizer
+
+    steps = optimizer.Together(SimpleNamespace(initialized=False, state=ours.state))
+    weight = torch.nn.Parameter(torch.zeros(2))
+    steps._hidden = [(weight, torch.ones(2))]
+    weight.grad = torch.full((2,), 5.0)
+    steps.before()
+    steps.after()
+    return weight.grad.tolist()
 
 
 def distance(one, other):

@@ -70,6 +70,7 @@ def test_what_cannot_be_updated_together_is_left_to_the_stock_step(ask):
         calls, is_same, told, is_on = seen["failed"]
         assert (calls, is_same, is_on) == ([EACH, EACH], True, False), name
         assert "no kernel image" in told[0][1]
+        assert seen["raised"] == [5.0, 5.0]
 
 
 def test_where_it_is_not_used(ask):

@@ -16,6 +16,7 @@ import pytest
 from launcher import hashes
 from launcher.paths import Paths, RunPaths
 from launcher.shim import startup
+from launcher.shim.boosts import ahead as kernels_ahead
 from launcher.shim.startup import ahead, checksums, imports
 from launcher.shim.startup.after import Reach
 from launcher.shim.startup.structure import Structures, is_plain, note_name, read_note, to_text
@@ -520,3 +521,15 @@ def test_a_process_does_not_end_while_boosts_are_being_imported(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "done").exists()
     assert not (tmp_path / "second").exists()
+
+
+def test_kernels_that_are_still_being_tried_are_not_waited_for_again(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    monkeypatch.setattr(kernels_ahead, "PATIENCE_S", 0.01)
+    held, told = threading.Event(), []
+    monkeypatch.setattr(kernels_ahead, "import_module", lambda _name: held.wait(20))
+    ahead_of = kernels_ahead.Ahead(["triton"], "bf16")
+    scene = SimpleNamespace(ops="torch's", tell=lambda *words: told.append(words))
+    assert ahead_of.ops_for(scene) == "torch's"
+    assert [name for name, _ in told] == ["kernels"]
+    held.set()

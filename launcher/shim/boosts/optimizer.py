@@ -160,7 +160,7 @@ class Together:
 
     def before(self) -> None:
         """Update the runs, and hide their gradients from the stock step."""
-        self.after()
+        self._hidden = []  # of a step that raised: what is hidden from then on is not what weights have now
         with torch.no_grad():
             self._before()
 
