@@ -145,9 +145,7 @@ def _as_it_began(options: Mapping[str, Setting], trainer: Trainer) -> Mapping[st
     return {**options, name: Setting(value="off", source="launcher: the run began without boosts", why="")}
 
 
-def vary_plan(
-    paths: Paths, plan: Plan, options: Mapping[str, Setting], *, total_steps: int | None
-) -> Plan:
+def vary_plan(paths: Paths, plan: Plan, options: Mapping[str, Setting], *, total_steps: int | None) -> Plan:
     """The same training with other options, and its command made anew from what this installation knows.
 
     Raises:
