@@ -1,11 +1,10 @@
 """Transformer blocks in one piece (tests/boost_blocks_probe.py): the same training, for any reason to fail as well."""
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.boost_probe import ask_probe
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_blocks_probe.py"
@@ -15,16 +14,7 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture(scope="module")
 def seen(training_python):
-    env = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-    }  # threads that wait for each other are slow on a busy machine
-    done = subprocess.run(
-        [str(training_python), str(PROBE)], cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280,
-        env=env, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return ask_probe(PROBE, training_python)
 
 
 @pytest.mark.parametrize("name", ["errors", "errors with text"])

@@ -1,12 +1,12 @@
 """Boost `gradients`: the same bits for what is trained, none for what is not (tests/boost_gradients_probe.py)."""
 
-import json
 import os
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.boost_probe import ask_probe
 from tests.real.rig import Rig
 from tests.test_memory import TRAIN
 
@@ -14,15 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_gradients_probe.py"
 
 
-def ask(python, *words, path=None):
-    # threads that wait for each other are slow on a busy machine
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(path)} if path else {})}
-    done = subprocess.run(
-        [str(word) for word in (python, PROBE, *words)], cwd=ROOT, capture_output=True, text=True, encoding="utf-8",
-        timeout=280, env=env, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
+ask = partial(ask_probe, PROBE)
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,19 @@
 """The boost `lora` against stock layers, run by the training environment's Python on models of our own."""
 
-import json
 import os
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.boost_probe import ask_probe
 from tests.real.rig import Rig
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_lora_probe.py"
 
 
-def ask(python, *words):
-    command = [str(word) for word in (python, PROBE, *words)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280, env=env, check=False
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
+ask = partial(ask_probe, PROBE)
 
 
 def typical(errors):

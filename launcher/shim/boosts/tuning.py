@@ -14,6 +14,7 @@ import torch
 
 from launcher.errors import InputError
 from launcher.files import read_json, write_json
+from launcher.shim.upstream.caching import CACHE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from launcher.shim.boosts.scene import Machine
 
 VARIABLE = "LAUNCHER_TUNING"  # the file
-CACHE_VARIABLE, NAME = "LAUNCHER_CACHE_DIR", "tuning.json"  # else beside the caches of the image folders
+NAME = "tuning.json"  # else beside the caches of the image folders
 CALLS, ROUNDS = 8, 3
 SLEEP_CYCLES = (
     20_000_000  # about 10 ms: the card waits until all calls are queued, so that none waits for the processor

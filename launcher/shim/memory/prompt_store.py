@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.files import replace
+from launcher.shim.upstream.caching import CACHE_VARIABLE
 from launcher.shim.upstream.fingerprints import DIGEST_BYTES, model_identity
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from launcher.shim.context import Context
     from launcher.shim.memory.models import Models
 
-CACHE_VARIABLE = "LAUNCHER_CACHE_DIR"
 PRESENT = "present"  # in the metadata: for each prompt which of its outputs there are
 
 
