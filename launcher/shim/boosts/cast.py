@@ -11,6 +11,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.utils import skip_init
 
 from launcher.shim.boosts.records import Kind
 
@@ -56,8 +57,8 @@ def check(scene: Scene) -> str | None:
     """A matrix and a convolution, forward and gradient: the same bits as stock."""
     generator, device = scene.generator(), scene.machine.device
     for layer, shape in (
-        (torch.nn.Linear(128, 160, device=device), (2, 24, 128)),
-        (torch.nn.Conv2d(48, 64, 3, padding=1, device=device), (2, 48, 12, 12)),
+        (skip_init(torch.nn.Linear, 128, 160, device=device), (2, 24, 128)),
+        (skip_init(torch.nn.Conv2d, 48, 64, 3, padding=1, device=device), (2, 48, 12, 12)),
     ):
         layer.requires_grad_(requires_grad=False)
         for weight in layer.parameters():

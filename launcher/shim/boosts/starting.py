@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from launcher.shim.boosts.ahead import PRECISIONS, Ahead
+from launcher.shim.boosts.before import Before
 from launcher.shim.boosts.records import Boost, Kind, Outcome, is_wanted
 from launcher.shim.boosts.repeat import Repeat
 from launcher.shim.boosts.scene import Machine, Scene
@@ -60,7 +61,11 @@ def _attempt(context: Context, accelerator: Any, repeat: Repeat, ahead: Ahead) -
         scene = make_scene(context, accelerator)
         scene.ops = ahead.ops_for(scene) or choose_ops(scene)
         repeat.scene = scene
-        outcomes = start(scene, _boosts(scene))
+        before = Before.of(scene)
+        try:
+            outcomes = start(scene, _boosts(scene))
+        finally:
+            before.restore()  # a check that draws from the training's generators would change all of its noise
     except Exception as error:  # noqa: BLE001  (fails open: the stock training is right, only slower)
         context.warn(
             f"boosts: could not be set up, training goes on without them: {type(error).__name__}: {error}"
