@@ -64,6 +64,9 @@ def parse():
     parser.add_argument("--curves", nargs="*", help=f"of {', '.join(curves.CURVES)}")
     parser.add_argument("--steps", type=int, default=300, help="of each curve")
     parser.add_argument("--curve-cards", type=int, default=1, help="curves are spread over the first N cards")
+    parser.add_argument(
+        "--beside", type=Path, help="curves.json of an earlier call on this card, set before these"
+    )
     parser.add_argument("--set", nargs="*", default=[], help="settings for all runs, as learning_rate=1e-3")
     options = parser.parse_args()
     if options.curves == []:
@@ -105,15 +108,11 @@ class BoostBench(bench_gpu.Bench):
 
     def _inside(self, folder, size):
         """The run in which boosts change."""
-        rows = [
-            row
-            for row in boosts.rows_of(self.options.boosts)
-            if not row["name"].startswith(tuple(self.options.leave))
-        ]
+        rows = self._wanted(boosts.rows_of(self.options.boosts))
         orders = {
             "rows": rows, "turns": boosts.turns_of(rows, self.options.turns) if self.options.table else [],
             "warmup": self.options.turn_warmup, "steps": self.options.turn_steps, "profiled": bench_gpu.PROFILED,
-            "gradients": boosts.gradient_rows(rows) if self.options.gradients else [], "draws": self.options.draws,
+            "gradients": self._wanted(boosts.gradient_rows(rows)) if self.options.gradients else [], "draws": self.options.draws,
             "after": {"folder": str(folder), "size": size} if size else None,
         }  # fmt: skip
         file = self.folder / "orders.json"
@@ -121,6 +120,9 @@ class BoostBench(bench_gpu.Bench):
         return self.one(
             self.case(f"{self.options.case}:steps={boosts.steps_of(orders)}"), {"BENCH_BOOSTS": str(file)}
         )
+
+    def _wanted(self, rows):
+        return [row for row in rows if not row["name"].startswith(tuple(self.options.leave))]
 
     def _curve(self, curve, card):
         probe = {"BENCH_SEED": str(curves.SEED), "BENCH_ATTENTION": self._attention(curve)}
@@ -166,21 +168,28 @@ class BoostBench(bench_gpu.Bench):
         return [*lines, boosts.gradient_table(marks), "", *many] if marks else []
 
     def _curve_lines(self, found, record):
-        pairs = [(curve, result) for curve, result in found["curves"] if result.losses]
-        if not pairs:
+        losses = json.loads(self.options.beside.read_text(encoding="utf-8")) if self.options.beside else {}
+        losses |= {curve.name: result.losses for curve, result in found["curves"] if result.losses}
+        if not found["curves"] or not losses:
             return []
-        base = pairs[0][1].losses
+        record["curves"] = losses
+        names = sorted(losses, key=curves.BASE.__ne__)  # whatever came first: distances are from stock
         apart = [
-            curves.distance(c.name, r.losses, base, is_stock=c.is_stock, window=self._window)
-            for c, r in pairs
+            curves.distance(
+                name,
+                losses[name],
+                losses[names[0]],
+                is_stock=curves.CURVES[name].is_stock,
+                window=self._window,
+            )
+            for name in names
         ]
         apart = [one for one in apart if one]
-        losses = record["curves"] = {curve.name: result.losses for curve, result in pairs}
         (self.options.out / "curves.json").write_text(json.dumps(losses), encoding="utf-8")
         (self.options.out / "curves.svg").write_text(curves.svg(losses, self._window), encoding="utf-8")
         return [
             "",
-            f"Losses, smoothed over {self._window} steps, beside {pairs[0][0].name}:",
+            f"Losses, smoothed over {self._window} steps, beside {names[0]}:",
             "",
             curves.table(apart),
         ]

@@ -36,6 +36,7 @@ CURVES = {
         Curve(name="approximate", case=f"launcher:{MEMORY}:launcher.boosts=approximate:{SAME}"),
     )
 }
+BASE = "stock"  # the run that distances are from
 USUAL = ("stock", "stock-flash", "stock-efficient", "boosted", "approximate")
 
 
