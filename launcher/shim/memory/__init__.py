@@ -4,6 +4,7 @@ load      weights stay in the mapped file until the cast to their stored type
 encoders  text encoders and VAE leave when nothing needs them any more; `prompts` remembers what sampling asks
 vae, rows encode and decode strip by strip
 sampling  the fp8 U-Net as it is; a failure is a warning
+upload    the U-Net goes to the card while the LoRA is made
 offload   frozen weights wait in RAM
 models    the moments on which these hang; `heap` gives memory back
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launcher.shim.memory import encoders, heap, load, sampling, vae
+from launcher.shim import startup
+from launcher.shim.memory import encoders, heap, load, sampling, upload, vae
 from launcher.shim.memory.models import Moments
 
 if TYPE_CHECKING:
     from launcher.shim.context import Context
     from launcher.shim.memory.models import Models
+    from launcher.shim.memory.upload import Upload
 
 
 def install(context: Context) -> None:
@@ -32,9 +35,17 @@ def install(context: Context) -> None:
     if switches["free_text_encoders"]:
         encoders.install(context, moments)
     if switches["lean_load"] or switches["offload_mib"] > 0:
-        moments.place = load.place_tensor_by_tensor(switches["offload_mib"])
+        moments.place = load.place_tensor_by_tensor(switches["offload_mib"], _upload(context, moments))
     sampling.install(context, keep_fp8=switches["sample_unet"] == "autocast")
     moments.wrap()
+
+
+def _upload(context: Context, moments: Moments) -> Upload | None:
+    """Where the weights lie in the mapped file: a network that waits for them in float32 would see another type."""
+    is_lean = context.switches["lean_load"] and load.obstacle(context.args) is None
+    if is_lean and context.switches["offload_mib"] == 0 and startup.is_on("upload"):
+        return upload.install(context, moments)
+    return None
 
 
 def _vae_in_rows(context: Context, models: Models) -> None:

@@ -19,7 +19,9 @@ from launcher.shim.memory.offload import offload
 if TYPE_CHECKING:
     from launcher.shim.context import Context
     from launcher.shim.memory.models import Models
+    from launcher.shim.memory.upload import Upload
 
+CARDS = ("cuda",)  # where weights are sent one by one; a test of the whole on a processor says so here
 EXACT_IN_FLOAT32 = ("float16", "bfloat16", "float32", "float8_e4m3fn", "float8_e5m2")
 # Networks of the trainers that look at sizes of base layers only. Others may compute with the weights when they are
 # made (weight-decomposed ones do) or take their type (dylora), and would then see another precision than float32.
@@ -49,19 +51,28 @@ def install(context: Context) -> None:
     module.set_module_tensor_to_device = set_module_tensor_to_device  # type: ignore[attr-defined]
 
 
-def place_tensor_by_tensor(offload_mib: int) -> Any:
-    """A `Moments.place` that casts each weight and sends it to the card, so that the RAM holds one at a time."""
+def place_tensor_by_tensor(offload_mib: int, upload: Upload | None = None) -> Any:
+    """A `Moments.place` that casts each weight and sends it to the card, so that the RAM holds one at a time.
+
+    `upload` has perhaps done a part of that already.
+    """
 
     def place(models: Models, dtype: Any) -> None:
         device = models.accelerator.device
+        rest = list(models.unet.modules()) if upload is None else upload.rest(models.unet, dtype)
         cast = caster(dtype, device)
         if offload_mib > 0:
             offload(models.unet, dtype, device, offload_mib, cast)
-        if device.type == "cuda":
-            for module in models.unet.modules():
-                module._apply(cast, recurse=False)  # noqa: SLF001  (what `Module.to` does, for one module)
+        if device.type in CARDS:
+            for module in rest:
+                move(module, cast)
 
     return place
+
+
+def move(module: Any, cast: Any) -> None:
+    """What `Module.to` does, for one module without those in it: its parameters stay the same objects."""
+    module._apply(cast, recurse=False)  # noqa: SLF001
 
 
 def caster(dtype: Any, device: Any) -> Any:

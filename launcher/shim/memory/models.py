@@ -10,6 +10,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from launcher.errors import LauncherError
 from launcher.shim.memory.heap import release
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Moments:
     def _attempt(self, part: Callable[..., None], *args: Any) -> None:
         try:
             part(*args)
+        except LauncherError:
+            raise  # a sentence about numbers that would be wrong (`upload`): not for going on
         except Exception as error:  # noqa: BLE001  (saving memory must not cost the run)
             name = getattr(part, "__qualname__", "a part")
             self._context.warn(

@@ -6,7 +6,8 @@ nothing; `structure` remembers what transformers would look up in 2,600 files; `
 its import. All of it fails open, and none of it changes a number.
 
 LAUNCHER_NOTES_DIR names the folder of what is remembered (none: nothing is); LAUNCHER_STARTUP_OFF, words of `checksums
-model card imports images`, leaves parts out (`images`: those decoded ahead in `upstream.loading`), for measurements and for whoever suspects one.
+model card imports images upload`, leaves parts out (`images`: those decoded ahead in `upstream.loading`; `upload`: `memory.upload`),
+for measurements and for whoever suspects one.
 """
 
 from __future__ import annotations

@@ -47,9 +47,10 @@ def main():
     import shrink_oom
     import shrink_record
     import shrink_sizes
+    import shrink_upload
 
     after = After()
-    for part in (shrink_sizes, shrink_record, shrink_fail, shrink_ddp, shrink_oom):
+    for part in (shrink_sizes, shrink_record, shrink_fail, shrink_ddp, shrink_oom, shrink_upload):
         for name, call in part.AFTER.items():
             after.calls.setdefault(name, []).append(call)
     sys.meta_path.insert(0, after)
