@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.boost_probe import ask_probe
 
 PROBE = Path(__file__).resolve().parent / "boost_starting_probe.py"

@@ -533,3 +533,72 @@ def test_kernels_that_are_still_being_tried_are_not_waited_for_again(monkeypatch
     assert ahead_of.ops_for(scene) == "torch's"
     assert [name for name, _ in told] == ["kernels"]
     held.set()
+
+
+# --- the card's libraries
+
+
+SIZES_1024 = [(1, 10, 4096, 4096), (1, 10, 4096, 77), (1, 20, 1024, 1024), (1, 20, 1024, 77)]
+BEGUN = """
+import sys, threading, time
+sys.path.insert(0, sys.argv[1])
+from launcher.shim.startup import card
+import torch
+torch.cuda.current_device = lambda: 0  # there is none here
+def load(*words):
+    time.sleep(0.5)
+    torch.zeros(3).sum()
+    print("loaded", len(words[2]), flush=True)
+card.load = load
+thread = card.load_libraries({"train": {"mixed_precision": "bf16", "sdpa": True, "resolution": "1024,1024"}})
+print("begun", thread.daemon, flush=True)
+"""
+LOADED = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from launcher.shim.startup import card
+before = torch.get_rng_state()
+card.load(torch.device("cpu"), torch.bfloat16, card.sizes_of({"resolution": [64, 128], "max_token_length": 150}), side=4)
+print(json.dumps({"same": bool(torch.equal(before, torch.get_rng_state())), "sizes": card.sizes_of({"resolution": [64, 128], "max_token_length": 150})}))
+"""
+PLANS = """
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+from launcher.shim.startup import card
+bf16 = {"train": {"mixed_precision": "bf16", "resolution": "1024,1024"}}
+found = [card.load_libraries(plan) for plan in ({}, {"train": 3}, {"train": {"mixed_precision": "no"}})]
+os.environ["WORLD_SIZE"] = "2"
+found.append(card.load_libraries(bf16))
+print(json.dumps({"none": found, "1024": card.sizes_of(bf16["train"]), "huge": card.sizes_of({"resolution": "99999,99999"})}))
+"""
+
+
+def in_training(python, code):
+    done = subprocess.run(
+        [str(python), "-c", code, str(ROOT)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+@pytest.mark.training
+def test_libraries_load_without_a_random_number(training_python):
+    found = json.loads(in_training(training_python, LOADED)[-1])
+
+    assert found["same"]
+    assert found["sizes"] == [[1, 10, 32, 32], [1, 10, 32, 152], [1, 20, 8, 8], [1, 20, 8, 152]]
+
+
+@pytest.mark.training
+def test_a_process_that_ends_meanwhile_waits_for_them(training_python):
+    assert in_training(training_python, BEGUN) == ["begun True", "loaded 4"]
+
+
+@pytest.mark.training
+def test_they_are_for_one_card_in_16_bits(training_python):
+    found = json.loads(in_training(training_python, PLANS)[-1])
+
+    assert found["none"] == [None] * 4
+    assert [tuple(size) for size in found["1024"]] == SIZES_1024
+    assert found["huge"] == []

@@ -129,7 +129,7 @@ def home_of(module: Any) -> Any:
 def shapes(scene: Scene) -> list[Shape]:
     """One for each place, for an image of the training's resolution."""
     args = scene.context.args
-    width, height = _resolution(getattr(args, "resolution", None))
+    width, height = resolution_of(getattr(args, "resolution", None))
     batch = int(getattr(args, "train_batch_size", None) or 1)
     text = TEXT_TOKENS.get(getattr(args, "max_token_length", None), 77)
     found: dict[tuple[int, bool], Shape] = {}
@@ -145,7 +145,7 @@ def shapes(scene: Scene) -> list[Shape]:
     return list(found.values())
 
 
-def _resolution(value: Any) -> tuple[int, int]:
+def resolution_of(value: Any) -> tuple[int, int]:
     parts = value.split(",") if isinstance(value, str) else value
     parts = parts if isinstance(parts, (tuple, list)) else [parts or 1024]
     return int(parts[0]), int(parts[-1])

@@ -3,11 +3,11 @@
 `checksums` hands upstream the base model's SHA-256 that was computed before, or beside the loading; `ahead` reads the
 model into the system's cache and wakes the card while Python imports; `imports` leaves out what known packages do for
 nothing; `structure` remembers what transformers would look up in 2,600 files; `after` and its loader reach a module at
-its import. All of it fails open, and none of it changes a number.
+its import; `card` has the card's libraries loaded. All of it fails open, and none of it changes a number.
 
 LAUNCHER_NOTES_DIR names the folder of what is remembered (none: nothing is); LAUNCHER_STARTUP_OFF, words of `checksums
-model card imports images upload`, leaves parts out (`images`: those decoded ahead in `upstream.loading`; `upload`: `memory.upload`),
-for measurements and for whoever suspects one.
+model card imports images upload moves libraries`, leaves parts out (`images`: those decoded ahead in `upstream.loading`; `upload`: `memory.upload`;
+`moves`: those that `memory.late` puts off), for measurements and for whoever suspects one.
 """
 
 from __future__ import annotations
@@ -45,6 +45,15 @@ def begin(run: RunPaths, script: Path) -> None:
     is_hashing = is_on("checksums") and checksums.HASHES.begin(model, notes_folder())
     if is_on("model") and not is_hashing:  # hashing reads it as well
         ahead.read_ahead(model)
+
+
+def torch_is_here(run: RunPaths) -> None:
+    """Torch is imported and knows its card; the trainer's own imports come next."""
+    plan = plan_of(run)
+    if is_on("libraries") and device_of(plan) == "cuda":
+        from launcher.shim.startup import card
+
+        card.load_libraries(plan)
 
 
 def imported() -> None:

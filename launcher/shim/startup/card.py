@@ -1,0 +1,85 @@
+"""What the card's libraries load at the first attention and the first convolution, loaded beside the imports.
+
+cuDNN brings an engine of its own for each kind of call. On an H100 with torch 2.11, where torch chooses it for attention,
+the first call of each kind took 0.8 s (image to itself) and 0.5 s (image to text), its backward 0.7 to 3 s and 0.6 s;
+any later call, of other sizes or in another thread, less than 0.1 s. Attention that torch brings along loads in no time.
+
+Nothing is drawn, nothing kept: zeros of the training's own sizes, once forward and once backward.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+EXIT_PATIENCE_S = 60.0
+HEAD = 64  # channels of a head
+LEVELS = ((10, 16), (20, 32))  # of SDXL's U-Net: heads, and pixels to a token along one side
+CHANNELS, STRIDE = 320, 8  # of its first convolutions
+MOST_PIXELS = 2048 * 2048  # beyond, a wrong number in a plan would fill the card
+
+
+def load_libraries(plan: Mapping[str, Any]) -> threading.Thread | None:
+    """Begin, for a training in 16 bits on one card. torch is imported, and nobody else computes yet."""
+    train = plan.get("train")
+    if not isinstance(train, dict) or int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        return None
+    from launcher.shim.boosts.ahead import PRECISIONS
+
+    precision = PRECISIONS.get(str(train.get("mixed_precision")))
+    if precision is None:
+        return None
+    sizes = sizes_of(train) if train.get("sdpa") else []
+
+    def work() -> None:
+        with suppress(Exception):  # only a head start: whoever needs it loads it, and tells what is wrong
+            import torch
+
+            load(torch.device("cuda", torch.cuda.current_device()), getattr(torch, precision), sizes)
+
+    thread = threading.Thread(target=work, name="card's libraries", daemon=True)
+    thread.start()
+    atexit.register(
+        thread.join, EXIT_PATIENCE_S
+    )  # Python stops such a thread in torch, which does not bear it
+    return thread
+
+
+def sizes_of(train: Mapping[str, Any]) -> list[tuple[int, int, int, int]]:
+    """(batch, heads, queries, keys) of attention in a U-Net that trains on images of the plan's resolution."""
+    from launcher.shim.boosts.attention import TEXT_TOKENS, resolution_of
+
+    width, height = resolution_of(train.get("resolution"))
+    if not 0 < width * height <= MOST_PIXELS:
+        return []
+    text = TEXT_TOKENS.get(train.get("max_token_length"), TEXT_TOKENS[None])
+    found = []
+    for heads, side in LEVELS:
+        queries = (width // side) * (height // side)
+        found += [(1, heads, queries, keys) for keys in (queries, text)]
+    return found
+
+
+def load(
+    device: Any, dtype: Any, sizes: Iterable[tuple[int, int, int, int]], side: int = 1024 // STRIDE
+) -> None:
+    """Attention of these sizes as torch chooses it, and a convolution of `side` x `side` pixels, forward and backward."""
+    import torch
+    from torch.nn import functional as F  # noqa: N812  (everybody calls it so)
+
+    def zeros(*shape: int) -> Any:
+        return torch.zeros(shape, device=device, dtype=dtype, requires_grad=True)
+
+    for batch, heads, queries, keys in sizes:
+        parts = [
+            zeros(batch, tokens, heads, HEAD).transpose(1, 2) for tokens in (queries, keys, keys, queries)
+        ]
+        (F.scaled_dot_product_attention(*parts[:3]) * parts[3]).sum().backward()
+    x, weight = zeros(1, CHANNELS, side, side), zeros(CHANNELS, CHANNELS, 3, 3)
+    F.conv2d(x, weight, padding=1).sum().backward()
