@@ -1,6 +1,6 @@
 """Runs inside a training environment: the memory savings against what they stand in for; prints one JSON line.
 
-python tests/memory_probe.py casts | rows | oddities | offloading | sampling
+python tests/memory_probe.py casts | rows | oddities | offloading | sampling | moves
 python tests/memory_probe.py loading CODE CHECKPOINT   (shrink/ on PYTHONPATH: loads through the real trainer)
 python tests/memory_probe.py convert CHECKPOINT DTYPE TARGET
 """
@@ -298,6 +298,115 @@ def sampling():
     }  # fmt: skip
 
 
+def small_encoder():
+    """Weights that no smaller type holds exactly, and numbers that are no floats."""
+    import torch
+
+    class Encoder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.text_model = torch.nn.Sequential(torch.nn.Embedding(64, 16), torch.nn.Linear(16, 16))
+            self.register_buffer("ids", torch.arange(300))
+
+        dtype = property(lambda self: next(self.parameters()).dtype)
+        device = property(lambda self: next(self.parameters()).device)
+
+        def forward(self, tokens):
+            return self.text_model(tokens)
+
+    torch.manual_seed(3)
+    return Encoder().eval()
+
+
+def chains():
+    """Calls of `to` as the trainers make them, and others."""
+    import torch
+
+    def cached(module):  # float32 of a number that was rounded to bfloat16 on the way
+        return module.to("cpu", dtype=torch.bfloat16).to("cpu", dtype=torch.float32)
+
+    def halved(module):
+        return module.to(dtype=torch.float16).to(torch.bfloat16).to(device="cpu").to("cpu", torch.float64)
+
+    def moved(module):
+        return module.to("cpu").to(torch.device("cpu")).to()
+
+    def by_a_tensor(module):
+        return module.to(torch.ones(1, dtype=torch.float16))
+
+    def gone(module):
+        return module.to(dtype=torch.float16).to("meta", torch.bfloat16)
+
+    return cached, halved, moved, by_a_tensor, gone
+
+
+def says(module):
+    return [str(module.dtype), str(module.device), type(module).__name__]
+
+
+def held(module):
+    return {str(weight.dtype) for weight in module.parameters()}
+
+
+def moves():
+    """Moves put off: what a module says meanwhile, what brings them about, and what it is afterwards."""
+    import torch
+
+    from launcher.shim.memory import late
+
+    found = {"chains": {}, "needs": {}}
+    for chain in chains():
+        stock, ours = small_encoder(), small_encoder()
+        chain(stock)
+        weights_before = [weight.data_ptr() for weight in ours.parameters()]
+        kind = type(ours)
+        late.put_off(ours)
+        assert chain(ours) is ours
+        meanwhile = says(ours)
+        untouched = [weight.data_ptr() for weight in ours.parameters()] == weights_before
+        late.carry_out(ours)
+        pairs = [(value, ours.state_dict()[key]) for key, value in stock.state_dict().items()]
+        found["chains"][chain.__name__] = {
+            "says": meanwhile == says(stock) == says(ours), "untouched": untouched,
+            "same": all(a.dtype == b.dtype if a.is_meta and b.is_meta else same_bits(a, b) for a, b in pairs),
+            "clean": type(ours) is kind and not ours._forward_pre_hooks and late.KEY not in ours.__dict__,
+        }  # fmt: skip
+    tokens = torch.arange(8)[None]
+    picture, latents = torch.zeros((1, 3, 16, 16)).bfloat16(), torch.zeros((1, 4, 2, 2)).bfloat16()
+    needs = {
+        "forward": (small_encoder, lambda module: module(tokens)),
+        "its part": (small_encoder, lambda module: module.text_model(tokens)),
+        "encode": (functools.partial(tiny_vae, torch.float32), lambda module: module.encode(picture)),
+        "decode": (functools.partial(tiny_vae, torch.float32), lambda module: module.decode(latents)),
+        "double": (small_encoder, lambda module: module.double()),
+        "state": (small_encoder, lambda module: module.state_dict()),
+        "layout": (small_encoder, lambda module: module.to(memory_format=torch.preserve_format)),
+        "caching": (small_encoder, lambda module: module.carry_out_moves()),
+    }
+    for name, (make, need) in needs.items():
+        module = make()
+        kind = type(module)
+        late.put_off(module)
+        module.to("cpu", torch.bfloat16)
+        module.requires_grad_(requires_grad=False).eval()
+        before = held(module)
+        need(module)
+        after = held(module), type(module) is kind
+        module.to(torch.float16)
+        found["needs"][name] = [sorted(before), sorted(after[0]), after[1], sorted(held(module))]
+    wrong = small_encoder()
+    late.put_off(wrong)
+    wrong.to(torch.bfloat16)
+    try:
+        wrong.to(torch.int32)
+    except TypeError:
+        found["wrong"] = sorted(held(wrong))
+    elsewhere = small_encoder().to("meta")
+    late.put_off(elsewhere)
+    found["elsewhere"] = late.KEY not in elsewhere.__dict__
+    return found
+
+
 def loading(code, checkpoint):
     """Bits of every weight after stock's casts, loaded by stock and lean, at each way to train."""
     sys.path.insert(0, code)
@@ -371,5 +480,5 @@ def convert(checkpoint, dtype, target):
 
 
 if __name__ == "__main__":
-    commands = {f.__name__: f for f in (casts, rows, oddities, offloading, sampling, loading, convert)}
+    commands = {f.__name__: f for f in (casts, rows, oddities, offloading, sampling, moves, loading, convert)}
     print(json.dumps(commands[sys.argv[1]](*sys.argv[2:])))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher.shim.memory.late import install as install_late
+from launcher.shim.memory.models import Moments
 from launcher.shim.memory.prompt_store import PromptStore
 from tests.real.rig import Rig
 
@@ -89,6 +91,52 @@ def test_sampling_takes_turns_on_a_small_card_and_never_ends_a_run(training_pyth
     [message] = seen["told"]
     assert "too small" in message
     assert "Training goes on" in message
+
+
+@pytest.mark.training
+def test_moves_that_are_put_off_end_where_stocks_end(training_python):
+    found = ask(training_python, "moves")
+    assert len(found["chains"]) == 5
+    for name, seen in found["chains"].items():
+        assert seen == {"says": True, "untouched": True, "same": True, "clean": True}, name
+    for name, seen in found["needs"].items():
+        last = "torch.float64" if name == "double" else "torch.bfloat16"
+        assert seen == [["torch.float32"], [last], True, ["torch.float16"]], name
+    assert found["wrong"] == ["torch.bfloat16"]  # and stock's error
+    assert found["elsewhere"]
+
+
+LATE = {
+    "cache_latents": True, "cache_latents_to_disk": True, "cache_text_encoder_outputs": True,
+    "cache_text_encoder_outputs_to_disk": True, "network_module": "networks.lora", "lowram": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "off", "late"),
+    [
+        ({}, "", ["vae", "one", "two"]),
+        ({}, "checksums moves", []),
+        ({"cache_latents": False, "cache_latents_to_disk": False}, "", ["one", "two"]),
+        ({"cache_latents_to_disk": False}, "", ["one", "two"]),
+        ({"cache_text_encoder_outputs": False, "cache_text_encoder_outputs_to_disk": False}, "", ["vae"]),
+        ({"cache_text_encoder_outputs_to_disk": False}, "", ["vae"]),
+        ({"base_weights": ["merged into the text encoders"]}, "", ["vae"]),
+        ({"network_module": "lycoris.kohya"}, "", ["vae"]),
+        ({"lowram": True}, "", []),
+        ({"deepspeed": True}, "", []),
+    ],
+)
+def test_moves_are_put_off_where_caches_can_spare_them(monkeypatch, changes, off, late):
+    monkeypatch.setenv("LAUNCHER_STARTUP_OFF", off)
+    seen = []
+    monkeypatch.setattr("launcher.shim.memory.late.put_off", seen.append)
+    context = types.SimpleNamespace(args=types.SimpleNamespace(**{**LATE, **changes}))
+    moments = Moments(context)
+    install_late(context, moments)
+    for part in moments.on_load:
+        part(types.SimpleNamespace(vae="vae", text_encoders=["one", "two"]))
+    assert seen == late
 
 
 def test_encoded_prompts_are_not_taken_for_those_of_other_merged_weights(tmp_path, monkeypatch):
@@ -295,3 +343,72 @@ def test_what_does_not_fit_is_told_and_done_stocks_way(rig, tmp_path):
     assert on.weights() == off.weights()
     assert pictures(on) == pictures(off)
     assert any("base_weights are merged" in event["message"] for event in on.events("warning"))
+
+
+CACHED = {
+    "cache_latents_to_disk": True, "cache_text_encoder_outputs_to_disk": True, "max_train_steps": 4,
+}  # fmt: skip
+ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+
+
+def starts(rig, folder, name, cache, *, off="", switches=ALL_ON, **changes):
+    """One training out of a folder of caches: its end, and the moves of VAE and text encoders."""
+    prompts = PROMPTS if changes.setdefault("sample_every_n_steps", None) else ""
+    env = {
+        "LAUNCHER_CACHE_DIR": folder / cache,
+        "LAUNCHER_STARTUP_OFF": off,
+        "REAL_MOVES": folder / f"{name}.moves",
+    }
+    train = train_with(rig, folder / name, prompts, **CACHED, **changes)
+    ended = rig.train(folder / name, switches=switches, train=train, env=env)
+    assert not [event for event in ended.events("warning") if "saving" in event["message"]]
+    moves = folder / f"{name}.moves"
+    return ended, moves.read_text(encoding="utf-8").splitlines() if moves.exists() else []
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.slow
+def test_a_start_with_all_caches_moves_nothing(rig, tmp_path):
+    """... and whether moves are put off is seen neither in caches nor in numbers."""
+    cold, stocks = starts(rig, tmp_path, "cold", "cache", off="moves")
+    fresh, _ = starts(rig, tmp_path, "fresh", "other cache")
+    assert contents(tmp_path / "cache") == contents(tmp_path / "other cache")
+    warm, moves = starts(rig, tmp_path, "warm", "cache")
+    told = [event["total"] for event in warm.events("progress") if event["phase"].startswith("cache_")]
+    assert set(told) == {0}  # found what was made with the moves
+    assert len([line for line in stocks if not line.endswith("meta")]) >= 3
+    assert {line.partition(":")[0] for line in moves} == {"AutoencoderKL", *ENCODERS}
+    assert all(line.endswith("meta") for line in moves), moves
+    again, stocks = starts(rig, tmp_path, "again", "cache", off="moves")
+    assert any(line == "AutoencoderKL: float16 cpu -> float32 cpu" for line in stocks)
+    assert losses(cold) == losses(fresh) == losses(warm) == losses(again)
+    assert cold.weights() == fresh.weights() == warm.weights() == again.weights()
+
+
+@pytest.mark.slow
+def test_a_vae_that_samples_and_encoders_that_stay_end_as_in_stock(rig, tmp_path):
+    sampling = {"sample_every_n_steps": 2}
+    off, _ = starts(rig, tmp_path, "off", "cache", off="moves", **sampling)
+    assert len(pictures(off)) == 4
+    for kept in (tmp_path / "cache").glob("prompts-*"):
+        kept.unlink()
+    unknown, moves = starts(rig, tmp_path, "unknown", "cache", **sampling)
+    assert [line for line in moves if "AutoencoderKL" in line] == [
+        "AutoencoderKL: float16 cpu -> float32 cpu"
+    ]
+    assert "CLIPTextModel: float16 cpu -> bfloat16 cpu" in moves
+    known, moves = starts(rig, tmp_path, "known", "cache", **sampling)
+    assert all(line.endswith("meta") for line in moves if "CLIP" in line), moves
+    stays = {**ALL_ON, "free_text_encoders": False}
+    ours, moves = starts(rig, tmp_path, "ours", "cache", switches=stays, **sampling)
+    stock, _ = starts(rig, tmp_path, "stock", "cache", switches=ALL_OFF, off="moves", **sampling)
+    assert any("CLIPTextModel:" in line for line in moves)
+    for ended in (unknown, known, ours, stock):
+        assert pictures(ended) == pictures(off)
+        assert losses(ended) == losses(off)
+        assert ended.weights() == off.weights()

@@ -2,6 +2,7 @@
 
 load      weights stay in the mapped file until the cast to their stored type
 encoders  text encoders and VAE leave when nothing needs them any more; `prompts` remembers what sampling asks
+late      what caches spare is not moved to the card and back
 vae, rows encode and decode strip by strip
 sampling  the fp8 U-Net as it is; a failure is a warning
 upload    the U-Net goes to the card while the LoRA is made
@@ -14,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from launcher.shim import startup
-from launcher.shim.memory import encoders, heap, load, sampling, upload, vae
+from launcher.shim.memory import encoders, heap, late, load, sampling, upload, vae
 from launcher.shim.memory.models import Moments
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def install(context: Context) -> None:
     if switches["lean_load"] or switches["offload_mib"] > 0:
         moments.place = load.place_tensor_by_tensor(switches["offload_mib"], _upload(context, moments))
     sampling.install(context, keep_fp8=switches["sample_unet"] == "autocast")
+    late.install(context, moments)
     moments.wrap()
 
 

@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from launcher.shim.upstream.caching import Kind, Share
+from launcher.shim.upstream.caching import Kind, Share, make_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +43,8 @@ def _wrap_latents(original: Callable[..., Any], caching: Caching, train_util: An
         subsets = dataset.image_to_subset
 
         def run(batches: Batches) -> None:
+            make_ready(vae)
+
             def batch(upstream: Any, vae: Any, _to_disk: Any, infos: Any, _flip: Any, *rest: Any) -> None:
                 # upstream hands over the flag of whichever subset came last
                 flips = [bool(subsets[info.image_key].flip_aug) for info in infos]
@@ -75,6 +77,8 @@ def _wrap_texts(original: Callable[..., Any], caching: Caching, train_util: Any)
             return
 
         def run(batches: Batches) -> None:
+            make_ready(*text_encoders)
+
             def batch(upstream: Any, infos: Any, *rest: Any) -> None:
                 head, (_to_disk, *tail) = rest[:3], rest[3:]
                 batches.run(infos, lambda: upstream(infos, *head, False, *tail))

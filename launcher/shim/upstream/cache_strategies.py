@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.shim import startup
 from launcher.shim.upstream import loading
-from launcher.shim.upstream.caching import TEXT_KEYS, Kind, Share, refuse_nan
+from launcher.shim.upstream.caching import TEXT_KEYS, Kind, Share, make_ready, refuse_nan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +55,7 @@ def _wrap_latents(
         strategy = base.LatentsCachingStrategy.get_strategy()
 
         def run(batches: Batches) -> None:
+            make_ready(model)
             with (
                 _loading_ahead(dataset, load, batches.run) as batch,
                 _in_memory(strategy, "cache_batch_latents", lambda args: args[1], batch),
@@ -86,6 +87,7 @@ def _wrap_texts(original: Callable[..., Any], caching: Caching, base: Any) -> Ca
         strategy = base.TextEncoderOutputsCachingStrategy.get_strategy()
 
         def run(batches: Batches) -> None:
+            make_ready(*models)
             with _in_memory(strategy, "cache_batch_outputs", lambda args: args[3], batches.run):
                 original(dataset, models, accelerator, *rest, **more)
 

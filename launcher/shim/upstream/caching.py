@@ -230,6 +230,14 @@ class Batches:
         self._caching.tell(self._kind.phase, self._done, len(self._wanted))
 
 
+def make_ready(*models: Any) -> None:
+    """Upstream is about to encode with them: moves that were put off (`memory.late`) are made now."""
+    for model in models:
+        carry_out = getattr(model, "carry_out_moves", None)
+        if carry_out is not None:
+            carry_out()
+
+
 def refuse_nan(infos: Sequence[Any]) -> None:
     """v0.10.1 would train on zeros in their place, without a word.
 

@@ -44,13 +44,15 @@ class _Loader(importlib.abc.Loader):
 def main():
     import shrink_ddp
     import shrink_fail
+    import shrink_moves
     import shrink_oom
     import shrink_record
     import shrink_sizes
     import shrink_upload
 
     after = After()
-    for part in (shrink_sizes, shrink_record, shrink_fail, shrink_ddp, shrink_oom, shrink_upload):
+    parts = (shrink_sizes, shrink_record, shrink_fail, shrink_moves, shrink_ddp, shrink_oom, shrink_upload)
+    for part in parts:
         for name, call in part.AFTER.items():
             after.calls.setdefault(name, []).append(call)
     sys.meta_path.insert(0, after)
