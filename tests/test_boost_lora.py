@@ -1,5 +1,6 @@
 """The boost `lora` against stock layers, run by the training environment's Python on models of our own."""
 
+import math
 import os
 from functools import partial
 from pathlib import Path
@@ -36,14 +37,13 @@ def test_no_output_and_no_gradient_is_further_from_the_right_one_than_stocks(tra
     for kind in kinds:
         chosen = [row for row in rows if (row["stored"], row["autocast"]) == kind]
         assert all(row["reason"] is None and not row["told"] and all(row["types"]) for row in chosen)
-        assert not all(row["same"] for row in chosen)  # it did something
+        if kind[1] != "None":  # in fp32 it can be stock's to the bit
+            assert not all(row["same"] for row in chosen)  # it did something
         ours, stock = (typical([row[side] for row in chosen]) for side in ("ours", "stock"))
-        margin = 1.0 if "bfloat16" in kind[1] else 1.1  # of 3e-7, in fp32
-        assert all(mine <= margin * theirs for mine, theirs in zip(ours, stock, strict=True)), (
-            kind,
-            ours,
-            stock,
-        )
+        ratios = [mine / theirs for mine, theirs in zip(ours, stock, strict=True)]
+        # the output rounds where stock's does; single gradients fall this or that way by chance (fp32: of 3e-7)
+        assert max(ratios) <= 1.1, (kind, ratios)
+        assert math.prod(ratios) <= (1.0 if "bfloat16" in kind[1] else 1.1), (kind, ratios)
 
 
 @pytest.mark.training

@@ -89,9 +89,6 @@ class Scaled(Matmul):
         stock = partial(super().input_gradient, grad, weight)
         return self._or_stock(self.scaled_gradient, stock, grad, weight)
 
-    def add_forward(self, y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        return y.add_(self.forward(x, weight))
-
     def add_input_gradient(self, into: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
         return into.add_(self.input_gradient(grad, weight))
 

@@ -80,12 +80,8 @@ class Product(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _output(frozen: Frozen, x: Tensor, small: Tensor, up: Tensor) -> Tensor:
-    product = matmul.of(frozen.scene)
-    if not product.can_add:
-        return product.forward(x, frozen.weight, frozen.bias).addmm_(small, up.t())
-    bias = frozen.bias
-    y = small.mm(up.t()) if bias is None else torch.addmm(bias.to(frozen.dtype), small, up.t())
-    return product.add_forward(y, x, frozen.weight)
+    """The layer rounded as stock rounds it, and the LoRA on top."""
+    return matmul.of(frozen.scene).forward(x, frozen.weight, frozen.bias).addmm_(small, up.t())
 
 
 def _scaled(left: Tensor, right: Tensor, scale: float) -> Tensor:

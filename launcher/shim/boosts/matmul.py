@@ -23,8 +23,8 @@ SHARED = "matmul"  # under which name it stands in scene.shared
 class Matmul:
     """The stock way: the weight is cast to x's type, multiplied, and forgotten.
 
-    `can_add`: `add_forward` and `add_input_gradient` cost no pass of their own. Then a small summand (a LoRA's) is best
-    made first and the large product added to it: only the sum is rounded at full size, once.
+    `can_add`: `add_input_gradient` costs no pass of its own. Then a small summand (a LoRA's) is best made first and the
+    large product added to it: only the sum is rounded at full size, once. A forward rounds where stock does.
     """
 
     can_add = True
@@ -41,10 +41,6 @@ class Matmul:
     def input_gradient(self, grad: Tensor, weight: Tensor) -> Tensor:
         """`grad @ weight` in grad's type, new memory: what `forward` gives back to its x."""
         return grad.mm(self._in(grad.dtype, weight))
-
-    def add_forward(self, y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        """`y += x @ weight.T`"""
-        return y.addmm_(x, self._in(x.dtype, weight).t())
 
     def add_input_gradient(self, into: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
         """`into += grad @ weight`"""

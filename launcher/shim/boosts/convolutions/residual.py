@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Residual:
     """`x + conv(silu(norm(conv(silu(norm(x))) + linear(silu(emb)))))`, all of it frozen.
 
-    `keeps_h`: the first convolution's output stays until backward; else backward computes it again (that convolution
+    Its forward rounds where stock does (see `blocks.compute`). `keeps_h`: the first convolution's output stays until backward; else backward computes it again (that convolution
     only). `stock` computes the same in upstream's way; `failed` is told what a backward failed with.
     """
 
@@ -37,9 +37,8 @@ class Residual:
         self.conv2 = Convolution(module.out_layers[3], frame)
         has_skip = isinstance(module.skip_connection, torch.nn.Conv2d)
         self.skip = Convolution(module.skip_connection, frame) if has_skip else None
-        # what is added to every pixel alike is added up beforehand
-        self._shift = _total(self.conv1.bias, self.linear.bias, frame)
-        self._bias = _total(self.conv2.bias, self.skip.bias if self.skip else None, frame)
+        bias = self.linear.bias
+        self._linear_bias = None if bias is None else bias.detach().to(frame.dtype)
 
     def __call__(self, x: Tensor, emb: Tensor) -> Tensor:
         """x: (images, channels, height, width), emb: (images, channels of the time's embedding)."""
@@ -51,19 +50,20 @@ class Residual:
 
     def first_half(self, normed: Tensor, emb: Tensor) -> Tensor:
         """The first convolution's output, with the time's embedding."""
-        shift = F.linear(F.silu(emb.to(self.frame.dtype)), self.linear_weight(), self._shift)
-        return self.conv1(normed).add_(shift[:, :, None, None])
+        shift = F.linear(F.silu(emb.to(self.frame.dtype)), self.linear_weight(), self._linear_bias)
+        return self.conv1(normed, self.conv1.bias).add_(shift[:, :, None, None])
 
-    def beside(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What goes around the convolutions, and the bias that is left for the sum."""
+    def beside(self, x: Tensor) -> Tensor:
+        """What goes around the convolutions."""
         if self.skip is None:
-            return x, self._bias
+            return x
         if not self.frame.is_last:
-            return self.skip(x, self._bias), None
-        # one pixel wide: a multiplication of matrices, its bias added on the way
-        matrix = self.skip.weight.flatten(1)
-        rows = F.linear(self.frame.rows(x), matrix, self._bias)
-        return self.frame.image(rows, like=x), None
+            return self.skip(x, self.skip.bias)
+        # one pixel wide: a multiplication of matrices
+        rows = self.frame.rows(x).mm(self.skip.weight.flatten(1).t())
+        if self.skip.bias is not None:
+            rows.add_(self.skip.bias)  # rounded before, as behind a convolution
+        return self.frame.image(rows, like=x)
 
     def beside_backward(self, grad: Tensor, x: Tensor, found: Tensor) -> Tensor:
         """`found` and the gradient of what went around; found may be overwritten."""
@@ -73,11 +73,6 @@ class Residual:
             return found.add_(self.skip.backward(grad, like=x))
         matrix = self.skip.weight.flatten(1)
         return self.frame.image(torch.addmm(self.frame.rows(found), self.frame.rows(grad), matrix), like=x)
-
-
-def _total(one: Tensor | None, other: Tensor | None, frame: Frame) -> Tensor | None:
-    parts = [bias.detach().float() for bias in (one, other) if bias is not None]
-    return sum(parts[1:], parts[0]).to(frame.dtype) if parts else None
 
 
 class _Residual(torch.autograd.Function):  # type: ignore[misc]
@@ -90,8 +85,7 @@ class _Residual(torch.autograd.Function):  # type: ignore[misc]
         normed, mean2, rstd2 = block.norm2(h)
         out = block.conv2(normed)
         del normed
-        beside, bias = block.beside(x)
-        out = block.frame.sum(beside, out, bias)
+        out = block.frame.sum(block.beside(x), out, block.conv2.bias)
         ctx.block = block
         ctx.save_for_backward(x, emb, h if block.keeps_h else None, mean1, rstd1, mean2, rstd2)
         return out

@@ -1,4 +1,4 @@
-"""GEGLU and a sum with a bias: tiles of a few rows and 128 columns, computed in fp32, rounded once."""
+"""GEGLU and a sum with a bias: tiles of a few rows and 128 columns, computed in fp32, rounded where torch does."""
 
 import torch
 import triton
@@ -28,7 +28,8 @@ def geglu_kernel(hidden, found, columns, rows, ROWS: tl.constexpr, COLUMNS: tl.c
     here = hidden + row * 2 * columns + column
     value = tl.load(here, mask=inside, other=0).to(tl.float32)
     gate = tl.load(here + columns, mask=inside, other=0).to(tl.float32)
-    result = value * (gate * _normal(gate))
+    opened = (gate * _normal(gate)).to(found.dtype.element_ty).to(tl.float32)  # torch rounds it in between
+    result = value * opened
     tl.store(found + row * columns + column, result.to(found.dtype.element_ty), mask=inside)
 
 
