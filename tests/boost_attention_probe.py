@@ -108,7 +108,9 @@ def choice():
     found["reason"] = attention.check(scene)
     found["choices"] = [[*place, call.__name__] for place, call in scene.shared["attention.choices"].items()]
     found["said"] = scene.shared["attention.partly"]
-    found["resolutions"] = [attention.resolution_of(one) for one in (None, 512, "768", (640, 1024), "1024,768")]
+    found["resolutions"] = [
+        attention.resolution_of(one) for one in (None, 512, "768", (640, 1024), "1024,768")
+    ]
     return found
 
 
