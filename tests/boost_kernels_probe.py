@@ -62,9 +62,7 @@ class Sample:
             "geglu_backward": ops.geglu_backward(grad, self.hidden),
             "add": ops.add(x, y.clone(), self.y_bias),
         }
-        for name, y_bias in (("", None), (" with bias", self.y_bias)):
-            total, normed, _, _ = ops.add_layer_norm(x, y.clone(), y_bias, w, b, EPS)
-            found |= {f"total{name}": total, f"norm of total{name}": normed}
+        found["total"], found["norm of total"], _, _ = ops.add_layer_norm(x, y.clone(), w, b, EPS)
         _, mean, rstd = Ops().group_norm(self.picture, *self._group(), silu=False)
         for silu in (False, True):
             normed, *statistics = ops.group_norm(self.picture, *self._group(), silu=silu)
@@ -88,12 +86,10 @@ class Sample:
             self.hidden.double(),
         )
         dx = _gradient(norm, x, grad)
-        rounded = (self.y + self.y_bias).double(), (self.x + (self.y + self.y_bias)).double()
         found = {
             "layer_norm": norm(x), "statistics": _statistics(x, 1), "layer_norm_backward": dx,
             "layer_norm_backward, residual": dx + y, "geglu": _gated(gate), "geglu_backward": _gradient(_gated, gate, grad),
-            "add": x + rounded[0], "total": x + y, "norm of total": norm((self.x + self.y).double()),
-            "total with bias": x + rounded[0], "norm of total with bias": norm(rounded[1]),
+            "add": x + (self.y + self.y_bias).double(), "total": x + y, "norm of total": norm((self.x + self.y).double()),
         }  # fmt: skip
         picture, weights = self.picture.double(), (self.picture_weight.double(), self.picture_bias.double())
         for silu in (False, True):
@@ -300,7 +296,7 @@ def compiled():
     tile, line, join = {"ROWS": 64, "COLUMNS": 64}, {"SIZE": 1024}, {"PARTS": 32, "WIDTH": 128}
     jobs = [
         (casts.cast_kernel, {"IS_E5M2": False, "IS_BF16": True, "BLOCK": 1024}, ()),
-        (layers.layer_norm_kernel, {"HAS_Y": True, "HAS_BIAS": True, "BLOCK": 1024}, ("columns",)),
+        (layers.layer_norm_kernel, {"HAS_Y": True, "BLOCK": 1024}, ("columns",)),
         (layers.layer_norm_backward_kernel, {"HAS_RESIDUAL": True, "BLOCK": 2048}, ("columns",)),
         *((one, {"ROWS": 16, "COLUMNS": 128}, ("columns",)) for one in (
             gates.geglu_kernel, gates.geglu_backward_kernel, gates.add_kernel,

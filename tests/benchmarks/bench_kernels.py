@@ -181,8 +181,8 @@ def row_cases(bench, count, columns):
         lambda: norm(wide[0], weight=wide[4], bias=wide[5]),
     )  # fmt: skip
     yield (
-        "add_layer_norm", sizes, lambda ops: ops.add_layer_norm(x, y.clone(), y_bias, weight, bias, EPS), 6 * size,
-        lambda: wide[0] + (wide[1] + wide[3]),
+        "add_layer_norm", sizes, lambda ops: ops.add_layer_norm(x, y.clone(), weight, bias, EPS), 6 * size,
+        lambda: wide[0] + wide[1],
     )  # fmt: skip
     yield "layer_norm_backward", sizes, lambda ops: ops.layer_norm_backward(grad, x, mean, rstd, weight, y), 4 * size, gradient  # fmt: skip
     yield "add", sizes, lambda ops: ops.add(x, y.clone(), y_bias), 5 * size, lambda: wide[0] + (wide[1] + wide[3])  # fmt: skip

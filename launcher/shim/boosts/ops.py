@@ -37,17 +37,17 @@ class Ops:
         return normed.to(x.dtype), mean, rstd
 
     def add_layer_norm(
-        self, x: Tensor, y: Tensor, y_bias: Tensor | None, weight: Tensor, bias: Tensor, eps: float
+        self, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The residual `x + (y + y_bias)`, rounded as torch does (first the bias, then the sum), and its layer norm.
+        """The residual `x + y`, rounded, and its layer norm.
 
         `y` may be overwritten. Returns (residual, norm, mean, rstd).
         """
-        total = self.add(x, y, y_bias)
+        total = self.add(x, y, None)
         return (total, *self.layer_norm(total, weight, bias, eps))
 
     def add(self, x: Tensor, y: Tensor, y_bias: Tensor | None) -> Tensor:
-        """`x + (y + y_bias)`; `y` may be overwritten."""
+        """`x + (y + y_bias)`, rounded as torch does: first the bias, then the sum. `y` may be overwritten."""
         if y_bias is not None:
             y = y.add_(y_bias)
         return y.add_(x)

@@ -65,7 +65,7 @@ def _calls(numbers: _Numbers) -> dict[str, Callable[[Ops], Any]]:
         "cast": lambda ops: _cast_all(ops, numbers),
         "cast_into": lambda ops: _cast_all_into(ops, numbers),
         "layer_norm": lambda ops: ops.layer_norm(x, weight, bias, 1e-5),
-        "add_layer_norm": lambda ops: ops.add_layer_norm(x, y.clone(), y_bias, weight, bias, 1e-5),
+        "add_layer_norm": lambda ops: ops.add_layer_norm(x, y.clone(), weight, bias, 1e-5),
         "layer_norm_backward": lambda ops: ops.layer_norm_backward(grad, x, mean, rstd, weight, y),
         "add": lambda ops: ops.add(x, y.clone(), y_bias),
         "geglu": lambda ops: ops.geglu(hidden),

@@ -11,9 +11,9 @@ WIDEST = 8192  # columns that a program holds in registers
 
 @triton.jit
 def layer_norm_kernel(
-    x, y, y_bias, weight, bias, normed, mean, rstd,
+    x, y, weight, bias, normed, mean, rstd,
     columns, eps,
-    HAS_Y: tl.constexpr, HAS_BIAS: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_Y: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0)
     at = tl.arange(0, BLOCK)
@@ -21,11 +21,8 @@ def layer_norm_kernel(
     here = row * columns + at
     value = tl.load(x + here, mask=inside, other=0).to(tl.float32)
     if HAS_Y:
-        other = tl.load(y + here, mask=inside, other=0)
-        if HAS_BIAS:
-            other = other.to(tl.float32) + tl.load(y_bias + at, mask=inside, other=0).to(tl.float32)
-            other = other.to(y.dtype.element_ty)
-        total = (value + other.to(tl.float32)).to(y.dtype.element_ty)
+        other = tl.load(y + here, mask=inside, other=0).to(tl.float32)
+        total = (value + other).to(y.dtype.element_ty)
         tl.store(y + here, total, mask=inside)
         value = total.to(tl.float32)
     middle = tl.sum(value, axis=0) / columns
@@ -67,12 +64,11 @@ _LARGE = Kernel(layer_norm_kernel, warps=4), Kernel(layer_norm_backward_kernel, 
 def layer_norm(
     x: torch.Tensor,
     y: torch.Tensor | None,
-    y_bias: torch.Tensor | None,
     weight: torch.Tensor,
     bias: torch.Tensor,
     eps: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """(norm, mean, rstd) of x, or of x + (y + y_bias), which is left in y; None where the kernel cannot."""
+    """(norm, mean, rstd) of x, or of x + y, which is left in y; None where the kernel cannot."""
     columns = x.shape[-1]
     rows = x.numel() // columns
     if columns > WIDEST or not rows:
@@ -80,12 +76,11 @@ def layer_norm(
     normed = torch.empty_like(x)
     mean = torch.empty(rows, 1, dtype=torch.float32, device=x.device)
     rstd = torch.empty_like(mean)
-    constants = (y is not None, y_bias is not None, triton.next_power_of_2(columns))
+    constants = (y is not None, triton.next_power_of_2(columns))
     y = x if y is None else y
-    y_bias = weight if y_bias is None else y_bias
     (_SMALL if columns <= 1024 else _LARGE)[0](
-        (x.dtype, y_bias.dtype, weight.dtype, columns), (rows, 1, 1),
-        (x, y, y_bias, weight, bias, normed, mean, rstd), (columns, eps), constants,
+        (x.dtype, weight.dtype, columns), (rows, 1, 1),
+        (x, y, weight, bias, normed, mean, rstd), (columns, eps), constants,
     )  # fmt: skip
     return normed, mean, rstd
 

@@ -74,21 +74,21 @@ class TritonOps(Ops):
         found = None
         try:
             if x.is_contiguous() and x.numel() < LARGEST:
-                found = layers.layer_norm(x, None, None, weight, bias, eps)
+                found = layers.layer_norm(x, None, weight, bias, eps)
         except Exception as error:  # noqa: BLE001
             self._failed("layer_norm", error)
         return super().layer_norm(x, weight, bias, eps) if found is None else found
 
     def add_layer_norm(
-        self, x: Tensor, y: Tensor, y_bias: Tensor | None, weight: Tensor, bias: Tensor, eps: float
+        self, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         found = None
         try:
             if _alike(x, y):
-                found = layers.layer_norm(x, y, y_bias, weight, bias, eps)
+                found = layers.layer_norm(x, y, weight, bias, eps)
         except Exception as error:  # noqa: BLE001
             self._failed("add_layer_norm", error)
-        return super().add_layer_norm(x, y, y_bias, weight, bias, eps) if found is None else (y, *found)
+        return super().add_layer_norm(x, y, weight, bias, eps) if found is None else (y, *found)
 
     def add(self, x: Tensor, y: Tensor, y_bias: Tensor | None) -> Tensor:
         try:
