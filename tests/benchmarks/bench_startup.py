@@ -5,7 +5,7 @@
 
 Paths as for bench_gpu.py. Each way has an installation and a copy of the images of its own, and one start from nothing:
 no cache of latents and texts, no remembered hash, though model and packages lie in the system's file cache for all alike
-(one unmeasured start comes before). Then the ways take turns for `--rounds` second starts, whose medians are the table.
+(an unmeasured start comes before; `--warm-ups`). Then the ways take turns for `--rounds` second starts, whose medians are the table.
 A training is ended as soon as its first step is done.
 
 Ways: `stock` as its guide starts it (`accelerate launch sdxl_train_network.py`), `stock-direct` without accelerate,
@@ -78,6 +78,7 @@ def parse():
     parser.add_argument("--preset", default="style-8gb")
     parser.add_argument("--ways", nargs="*", default=DEFAULT_WAYS)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--warm-ups", type=int, default=1, help="unmeasured starts, before all others")
     parser.add_argument("--images", type=int, default=20)
     parser.add_argument("--picture-side", type=int)
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds for one start")
@@ -135,7 +136,8 @@ class Bench:
         """Starts as records: way, round (0: the first start), seconds of each phase, or what went wrong."""
         warm = Way(self.options.ways[0], self.options.preset, self.folder)
         warm.home = self.folder / "unmeasured"
-        self.start(warm, -1)
+        for number in range(self.options.warm_ups):
+            self.start(warm, -1 - number)
         found = []
         for number in range(self.options.rounds + 1):
             if time.monotonic() - self.began > self.options.deadline:
