@@ -74,6 +74,7 @@ def test_it_does_not_begin_where_the_card_is_not_free(training_python):
     assert found.keys() == {"processes", "encoder"}
     for seen in found.values():
         assert not seen["began"]
+        assert not seen["holds"]  # text encoders that the trainer drops
         assert seen["beside"] == 0
         assert is_complete(seen)
 

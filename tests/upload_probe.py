@@ -203,7 +203,7 @@ def refused():
         rig.network.create_network()
         began = rig.upload._thread is not None
         rig.cast()
-        found[name] = {**rig.found(), "began": began}
+        found[name] = {**rig.found(), "began": began, "holds": rig.upload._models is not None}
     rig = Rig(encoder=torch.nn.Linear(2, 2, device="meta"))  # one that is gone already
     rig.network.create_network()
     rig.cast()

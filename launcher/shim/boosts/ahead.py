@@ -5,14 +5,14 @@ Triton alone takes a second or two to import, as long again for a hash of its ow
 
 from __future__ import annotations
 
-import atexit
 import os
-import threading
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from launcher.shim import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from launcher.shim.boosts.scene import Scene
 
 PATIENCE_S = 120.0  # a first start compiles
-EXIT_PATIENCE_S = 60.0
 PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -41,14 +40,11 @@ class Ahead:
         self._told: list[tuple[str, str]] = []
         self._tell: Callable[[str, str], None] = lambda *words: self._told.append(words)
         self._is_over = False
-        self._thread = threading.Thread(target=self._work, name="boosts", daemon=True)
-        self._thread.start()
-        atexit.register(self._end)
+        self._thread = beside.begin("boosts", self._work, self.stop)
 
-    def _end(self) -> None:
-        """A process must not end while this works: Python stops such a thread within libraries that do not bear it (exit -6)."""
+    def stop(self) -> None:
+        """Begin nothing further."""
         self._is_over = True
-        self._thread.join(EXIT_PATIENCE_S)
 
     def ops_for(self, scene: Scene) -> Ops | None:
         """The kernels' operations, if they were tried for this very device and type.

@@ -12,25 +12,24 @@ there until the cast (`encoders`), and with the U-Net beside them the card would
 
 from __future__ import annotations
 
-import atexit
 import functools
-import threading
 from contextlib import nullcontext, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from launcher.errors import LauncherError
+from launcher.shim import beside
 from launcher.shim.memory import load
 
 if TYPE_CHECKING:
     import argparse
+    import threading
     from collections.abc import Callable, Iterable
 
     from launcher.shim.context import Context
     from launcher.shim.memory.models import Models, Moments
 
 MAKERS = ("create_network", "create_network_from_weights")
-EXIT_PATIENCE_S = 60.0
 
 
 class OtherTypeError(LauncherError):
@@ -94,11 +93,8 @@ class Upload:
         self._modules = list(models.unet.modules())  # here, while nobody changes them
         # a new thread would begin on the first card
         card: Any = torch.cuda.device(torch.cuda.current_device()) if device.type == "cuda" else nullcontext()
-        self._thread = threading.Thread(
-            target=self._work, args=(device, card), name="upload of the U-Net", daemon=True
-        )
-        atexit.register(self._end)
-        self._thread.start()
+        work = functools.partial(self._work, device, card)
+        self._thread = beside.begin("upload of the U-Net", work, self.stop)
 
     def stop(self) -> None:
         """Begin no further module."""
@@ -110,6 +106,7 @@ class Upload:
         Raises:
             OtherTypeError: `dtype` is not what the thread has cast to.
         """
+        self._models = None  # or text encoders that the trainer drops would stay
         if self._thread is None:
             return list(unet.modules())
         self._thread.join()
@@ -118,7 +115,7 @@ class Upload:
                 f"the U-Net was cast to {self._dtype} ahead of time, but the trainer asks for {dtype}",
                 fix="start again with LAUNCHER_STARTUP_OFF=upload in the environment, and report it",
             )
-        rest, self._modules, self._models = self._modules[self._done :], [], None
+        rest, self._modules = self._modules[self._done :], []
         self._done = 0
         return rest
 
@@ -131,12 +128,6 @@ class Upload:
                     return
                 load.move(module, cast)
                 self._done += 1
-
-    def _end(self) -> None:
-        """Python stops such a thread in the middle of torch, which does not bear it (see `boosts.ahead`)."""
-        self.stop()
-        if self._thread is not None:
-            self._thread.join(EXIT_PATIENCE_S)
 
 
 def _has_the_card_alone(models: Models) -> bool:

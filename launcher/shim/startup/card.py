@@ -9,16 +9,16 @@ Nothing is drawn, nothing kept: zeros of the training's own sizes, once forward 
 
 from __future__ import annotations
 
-import atexit
 import os
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from launcher.shim import beside
+
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable, Mapping
 
-EXIT_PATIENCE_S = 60.0
 HEAD = 64  # channels of a head
 LEVELS = ((10, 16), (20, 32))  # of SDXL's U-Net: heads, and pixels to a token along one side
 CHANNELS, STRIDE = 320, 8  # of its first convolutions
@@ -43,12 +43,7 @@ def load_libraries(plan: Mapping[str, Any]) -> threading.Thread | None:
 
             load(torch.device("cuda", torch.cuda.current_device()), getattr(torch, precision), sizes)
 
-    thread = threading.Thread(target=work, name="card's libraries", daemon=True)
-    thread.start()
-    atexit.register(
-        thread.join, EXIT_PATIENCE_S
-    )  # Python stops such a thread in torch, which does not bear it
-    return thread
+    return beside.begin("card's libraries", work)
 
 
 def sizes_of(train: Mapping[str, Any]) -> list[tuple[int, int, int, int]]:
