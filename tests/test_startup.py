@@ -558,9 +558,17 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import torch
 from launcher.shim.startup import card
+from torch.utils._python_dispatch import TorchDispatchMode
+asked = []
+class Watch(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "convolution_backward" in str(func):
+            asked.append(list(args[-1]))  # of input, weight, bias
+        return func(*args, **(kwargs or {}))
 before = torch.get_rng_state()
-card.load(torch.device("cpu"), torch.bfloat16, card.sizes_of({"resolution": [64, 128], "max_token_length": 150}), side=4)
-print(json.dumps({"same": bool(torch.equal(before, torch.get_rng_state())), "sizes": card.sizes_of({"resolution": [64, 128], "max_token_length": 150})}))
+with Watch():
+    card.load(torch.device("cpu"), torch.bfloat16, card.sizes_of({"resolution": [64, 128], "max_token_length": 150}), side=4)
+print(json.dumps({"same": bool(torch.equal(before, torch.get_rng_state())), "sizes": card.sizes_of({"resolution": [64, 128], "max_token_length": 150}), "asked": asked}))
 """
 PLANS = """
 import json, os, sys
@@ -588,6 +596,7 @@ def test_libraries_load_without_a_random_number(training_python):
 
     assert found["same"]
     assert found["sizes"] == [[1, 10, 32, 32], [1, 10, 32, 152], [1, 20, 8, 8], [1, 20, 8, 152]]
+    assert found["asked"] == [[True, False, False]]  # as of a frozen convolution
 
 
 @pytest.mark.training

@@ -1,8 +1,9 @@
 """A linear layer and its LoRA in one operation: the scale on the small matrix, the sum made by the multiplication.
 
 Stock makes the layer's output, the LoRA's, that times the multiplier, that times the scale, and the sum: five passes
-over the large side, in the backward as many again. Here `t = scale * x A'`, `y = t U' + b` and then `y += x W'`: in this
-order only the last sum is rounded at full size.
+over the large side, in the backward as many again. Here `t = scale * x A'`, `y = x W' + b`, rounded as stock rounds it,
+and then `y += t U'`.
+
 For layers that `blocks` does not take over. A layer's forward stays its LoRA's forward: the LoRA gets a class of the
 same name, derived from its own, so that others still find it there.
 """

@@ -76,5 +76,6 @@ def load(
             zeros(batch, tokens, heads, HEAD).transpose(1, 2) for tokens in (queries, keys, keys, queries)
         ]
         (F.scaled_dot_product_attention(*parts[:3]) * parts[3]).sum().backward()
-    x, weight = zeros(1, CHANNELS, side, side), zeros(CHANNELS, CHANNELS, 3, 3)
-    F.conv2d(x, weight, padding=1).sum().backward()
+    # frozen: nobody asks for its gradient, nor for the engine that makes it
+    weight = zeros(CHANNELS, CHANNELS, 3, 3).detach()
+    F.conv2d(zeros(1, CHANNELS, side, side), weight, padding=1).sum().backward()

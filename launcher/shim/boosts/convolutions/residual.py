@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Residual:
     """`x + conv(silu(norm(conv(silu(norm(x))) + linear(silu(emb)))))`, all of it frozen.
 
-    Its forward rounds where stock does (see `blocks.compute`). `keeps_h`: the first convolution's output stays until backward; else backward computes it again (that convolution
-    only). `stock` computes the same in upstream's way; `failed` is told what a backward failed with.
+    Its forward rounds where stock does (see `blocks.compute`). `keeps_h`: the first convolution's output stays until
+    backward; else backward computes it again (that convolution only). `stock` computes the same in upstream's way;
+    `failed` is told what a backward failed with.
     """
 
     keeps_h = True
