@@ -110,8 +110,8 @@ class Session:
         self._saver.step = _resumed_step(self._argv)
         self._reporter.attempt(startup.begin, self._run, self._script)
         self._start()
-        self._reporter.attempt(startup.torch_is_here, self._run)
         self._leave_to_successor()
+        self._reporter.attempt(startup.torch_is_here, self._run)
         self._saver.redirect()
         self._reporter.listen("progress", self._hooks.leave_before_steps)
         sys.argv = [str(self._script), *self._argv]

@@ -89,9 +89,6 @@ class Scaled(Matmul):
         stock = partial(super().input_gradient, grad, weight)
         return self._or_stock(self.scaled_gradient, stock, grad, weight)
 
-    def add_input_gradient(self, into: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
-        return into.add_(self.input_gradient(grad, weight))
-
     def _or_stock(
         self, scaled: Callable[..., Tensor], stock: Callable[[], Tensor], x: Tensor, *more: Any
     ) -> Tensor:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from launcher.shim.boosts.kernels.operations import TritonOps
     from launcher.shim.boosts.scene import Scene
 
-# Relative error, in units of the type's rounding: torch's sequences round up to three times, the kernels once.
+# Relative error, in units of the type's rounding: torch's sequences round up to three times, the kernels once or twice.
 ALLOWED = 2.0
 IN_FP32 = 1e-5  # where nothing is rounded to 16 bits: sums in another order
 ROWS, COLUMNS, IMAGE, GROUPS = 4, 640, (1, 32, 36, 32), 8
