@@ -76,6 +76,7 @@ def load(
             zeros(batch, tokens, heads, HEAD).transpose(1, 2) for tokens in (queries, keys, keys, queries)
         ]
         (F.scaled_dot_product_attention(*parts[:3]) * parts[3]).sum().backward()
-    # frozen: nobody asks for its gradient, nor for the engine that makes it
-    weight = zeros(CHANNELS, CHANNELS, 3, 3).detach()
-    F.conv2d(zeros(1, CHANNELS, side, side), weight, padding=1).sum().backward()
+    # laid out as the boost `convolutions` has them; frozen: nobody asks for the weight's gradient, nor for its engine
+    last = {"memory_format": torch.channels_last}
+    weight = zeros(CHANNELS, CHANNELS, 3, 3).detach().contiguous(**last)
+    F.conv2d(zeros(1, CHANNELS, side, side).contiguous(**last), weight, padding=1).sum().backward()
