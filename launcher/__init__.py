@@ -22,4 +22,4 @@ The map, lowest layer first. A module imports only from layers below its own (`t
 This file imports nothing: every command pays for what stands here.
 """
 
-__version__ = "0.5.0"
+__version__ = "0.5.1"
