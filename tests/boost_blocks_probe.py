@@ -279,14 +279,33 @@ def multiplier_between():
 
 
 def moved():
-    """Something gives the parameters other memory: what is there now counts, and somebody is told."""
+    """Something gives the parameters other memory, or another type: what is there now counts, and somebody is told."""
     found = {}
-    for name in ("loras", "stack"):
+    for name, dtype in (("loras", None), ("stack", torch.bfloat16)):
         training = Training().boost()
         for weight in getattr(training, name).parameters():
-            weight.data = (weight.data.float() * 1.5).to(weight.dtype)
+            weight.data = (weight.data.float() * 1.5).to(dtype or weight.dtype)
         ours = training.step()
         found[name] = [training.scene.is_on("blocks"), same(ours, training.step()), training.context.told]
+    return found
+
+
+def moved_and_back():
+    """As sampling does it that makes the U-Net fp16 and fp8 again; and with other numbers than before."""
+    found = {}
+    for name, factor in (("same", 1.0), ("others", 1.5)):
+        training, fresh = Training(count=3).boost(), Training(count=3)
+        for one in (training, fresh):
+            for weight in one.stack.parameters():
+                weight.data = (weight.data.to(torch.float16) * factor).to(weight.dtype)
+        right = fresh.boost().step()
+        before = [weight.data_ptr() for weight in training.params]
+        found[name] = {
+            "right": same(training.step(), right), "again": same(training.step(), right),
+            "on": training.scene.is_on("blocks"), "told": training.context.told,
+            "loras stay": before == [weight.data_ptr() for weight in training.params],
+            "together": all(plan.laid.in_place() is plan.laid for plan in training.scene.shared["blocks"]),
+        }  # fmt: skip
     return found
 
 
@@ -313,7 +332,7 @@ ASKED = {
     "kept": kept, "forward fails": lambda: failing("geglu", 1), "recomputation fails": lambda: failing("geglu", 2),
     "backward fails": lambda: failing("geglu_backward", 0), "late backward fails": lambda: failing("layer_norm_backward", 4),
     "identity": identity, "together": gradients_lie_together, "refused": refused, "no_grad": no_grad,
-    "multiplier": multiplier, "multiplier between": multiplier_between, "moved": moved, "shrunken": shrunken,
+    "multiplier": multiplier, "multiplier between": multiplier_between, "moved": moved, "back": moved_and_back, "shrunken": shrunken,
     "wanted": exact_switch,
 }  # fmt: skip
 

@@ -113,7 +113,14 @@ def test_weights_that_something_else_moves_end_the_boost_not_the_training(seen, 
     is_used, is_stock, [told] = seen["moved"][name]
     assert not is_used
     assert is_stock
-    assert "moved its weights" in told
+    assert "something has moved its" in told
+
+
+@pytest.mark.parametrize("name", ["same", "others"])
+def test_frozen_weights_that_come_back_are_laid_out_anew(seen, name):
+    found = seen["back"][name]
+    assert found.pop("told") == []
+    assert all(found.values()), found
 
 
 def test_what_shrinks_weights_through_state_dict_reaches_them(seen):

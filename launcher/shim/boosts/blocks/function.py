@@ -36,7 +36,7 @@ class Plan:
         if context is None or hidden_states.dtype != self.scene.dtype or not torch.is_grad_enabled():
             return self._stock(hidden_states, context, timestep)
         try:
-            self.laid.insist_in_place()
+            self.laid = self.laid.in_place()
             keeper = self.scene.shared.get("keeper")
             level = NOTHING if keeper is None else keeper.level(self, hidden_states)
             return BlockFunction.apply(self, level, hidden_states, context, *self.laid.params)

@@ -6,7 +6,7 @@ Parameters stay what they are; only their data moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -96,12 +96,29 @@ class Laid:
     def width(self) -> int:
         return self.groups[OUT1].outs
 
-    def insist_in_place(self) -> None:
-        """What moves one parameter's data moves all of them (an optimizer, `Module.to`). Raises ForeignError."""
-        is_here = self.params[0].data_ptr() == self.loras.data_ptr()
-        _insist(
-            is_here and self.first.data_ptr() == self.weights.data_ptr(), "something has moved its weights"
-        )
+    def in_place(self) -> Laid:
+        """Itself; laid out anew where the frozen weights were moved, as sampling does that makes a U-Net in fp16 and back.
+
+        What moves one parameter's data moves all of them (an optimizer, `Module.to`).
+
+        Raises:
+            ForeignError: the LoRA's weights were moved, or the frozen ones are elsewhere or of another type now.
+        """
+        _insist(self.params[0].data_ptr() == self.loras.data_ptr(), "something has moved its LoRA's weights")
+        if self.first.data_ptr() == self.weights.data_ptr():
+            return self
+        layers = [self.block.get_submodule(name) for names in GROUPS for name in names]
+        kinds = {(layer.weight.dtype, layer.weight.device) for layer in layers}
+        _insist(kinds == {(self.weights.dtype, self.weights.device)}, "something has moved its weights away")
+        firsts = [self.block.get_submodule(names[0]) for names in GROUPS]
+        groups = [
+            group if group.bias is None else replace(group, bias=layer.bias.detach().to(group.bias.dtype))
+            for group, layer in zip(self.groups, firsts, strict=True)
+        ]
+        return replace(
+            self, groups=tuple(groups), first=layers[0].weight, weights=_gather([layer.weight for layer in layers]),
+            norms=tuple(_norm(getattr(self.block, name)) for name in NORMS),
+        )  # fmt: skip
 
 
 def lay(block: Any, dtype: Any) -> Laid:
