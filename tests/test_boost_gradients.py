@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.boost_probe import ask_probe
-from tests.real.rig import Rig
+from tests.real.rig import opened
 from tests.test_memory import TRAIN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,20 +84,14 @@ def told(ended):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
 def test_whole_trainings_alone_and_with_convolutions(name, tmp_path):
-    place = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not place:
-        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
-    rig = Rig(place, name, tmp_path / "rig")
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a river --w 64 --h 64 --s 2 --d 5\n", encoding="utf-8")
     train = {**TRAIN, "max_train_steps": 4, "sample_prompts": str(prompts)}
-    try:
+    with opened(name, tmp_path / "rig") as rig:
         stock, exact, both = (
             rig.train(tmp_path / "_".join(("run", *on)), switches=switches(*on), train=train)
             for on in ((), ("gradients",), ("gradients", "convolutions"))
         )
-    finally:
-        rig.close()
     for ended, used in ((exact, {"gradients"}), (both, {"gradients", "convolutions"})):
         [event] = ended.events("boosts")
         assert {one["name"] for one in event["boosts"] if one["used"]} == used

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.rig import Rig
+from tests.real.rig import opened
 from tests.test_boost_gradients import switches, told
 from tests.test_memory import TRAIN
 
@@ -204,20 +204,14 @@ def test_upstreams_unet_under_upstreams_lora(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
 def test_a_whole_training_with_norms(name, tmp_path):
-    place = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not place:
-        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
-    rig = Rig(place, name, tmp_path / "rig")
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a river --w 64 --h 64 --s 2 --d 5\n", encoding="utf-8")
     train = {**TRAIN, "max_train_steps": 4, "sample_prompts": str(prompts)}
-    try:
+    with opened(name, tmp_path / "rig") as rig:
         stock, ours = (
             rig.train(tmp_path / "_".join(("run", *on)), switches=switches(*on), train=train)
             for on in ((), ("norms", "cast"))
         )
-    finally:
-        rig.close()
     [event] = ours.events("boosts")
     assert {one["name"] for one in event["boosts"] if one["used"]} == {"norms"}
     assert "kernel" in next(one["reason"] for one in event["boosts"] if one["name"] == "cast")

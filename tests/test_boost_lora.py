@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.boost_probe import ask_probe
-from tests.real.rig import Rig
+from tests.real.rig import opened
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "boost_lora_probe.py"
@@ -95,19 +95,13 @@ def test_the_real_network(variable):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sd-scripts", "sd-scripts-fp8"])
 def test_a_real_training_with_this_boost_alone_follows_stock(name, tmp_path):
-    place = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not place:
-        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
-    rig = Rig(place, name, tmp_path / "rig")
-    try:
+    with opened(name, tmp_path / "rig") as rig:
         train = {
             "network_dropout": None, "mixed_precision": "bf16", "gradient_checkpointing": True,
             "max_train_steps": 6, "cache_text_encoder_outputs": True,
         }  # fmt: skip
         stock = rig.train(tmp_path / "stock", switches={"boosts": "off"}, train=train)
         ours = rig.train(tmp_path / "ours", switches={"boosts": "off", "boost_lora": "on"}, train=train)
-    finally:
-        rig.close()
     assert (stock.code, ours.code) == (0, 0), ours.log[-3000:]
     [event] = ours.events("boosts")
     assert [one["name"] for one in event["boosts"] if one["used"]] == ["lora"]

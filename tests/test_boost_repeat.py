@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from launcher.trainers.switches import BOOSTS
-from tests.real.rig import Rig
+from tests.real.rig import opened
 from tests.real.story import difference
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,19 +74,13 @@ def once(lines):
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_the_real_trainers_steps_are_made_again_to_the_bit(accumulation, tmp_path):
     """Gradient checkpointing, dropout of the LoRA, bf16; failing forwards and backwards against a run without boosts."""
-    envs = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not envs:
-        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
-    rig = Rig(Path(envs), "sd-scripts", tmp_path)
     train = {"max_train_steps": 5, "gradient_checkpointing": True, "mixed_precision": "bf16", "save_state": None,
              "gradient_accumulation_steps": accumulation}  # fmt: skip
-    try:
+    with opened("sd-scripts", tmp_path) as rig:
         off = rig.train(tmp_path / "off", switches={"boosts": "off"}, train=train)
         # Repeated calls count: the third micro-batch takes three, the fifth two.
         env = {"REAL_OOM": "3:forward,4:backward,7:backward"}
         ours = rig.train(tmp_path / "ours", switches=QUIET, train=train, env=env)
-    finally:
-        rig.close()
     assert difference(once(ours.record()), once(off.record())) is None
     assert ours.weights() == off.weights()
     told = [event["message"] for event in ours.events("warning") if "made again" in event["message"]]

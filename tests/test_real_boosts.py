@@ -5,12 +5,10 @@ Never part of the normal suite: it wants what tests/test_real_training.py wants,
 
 import array
 import math
-import os
-from pathlib import Path
 
 import pytest
 
-from tests.real.rig import Rig
+from tests.real.rig import opened
 from tests.real.story import assert_same, live
 
 TRAINERS = ("sd-scripts", "sd-scripts-fp8")
@@ -27,12 +25,8 @@ pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module", params=TRAINERS)
 def rig(request, tmp_path_factory):
-    place = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not place:
-        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
-    rig = Rig(Path(place), request.param, tmp_path_factory.mktemp(request.param))
-    yield rig
-    rig.close()
+    with opened(request.param, tmp_path_factory.mktemp(request.param)) as rig:
+        yield rig
 
 
 @pytest.fixture(scope="module")

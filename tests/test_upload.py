@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.rig import Rig
+from tests.real.rig import opened
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "upload_probe.py"
@@ -102,12 +102,8 @@ ON = {"lean_load": True, "free_text_encoders": True}
 
 @pytest.fixture(scope="module", params=("sd-scripts", "sd-scripts-fp8"))
 def rig(request, tmp_path_factory):
-    place = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not place:
-        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
-    rig = Rig(place, request.param, tmp_path_factory.mktemp(request.param))
-    yield rig
-    rig.close()
+    with opened(request.param, tmp_path_factory.mktemp(request.param)) as rig:
+        yield rig
 
 
 def done_beside(ended):

@@ -9,9 +9,12 @@ import queue
 import struct
 import subprocess
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from launcher.events import read_events
 from launcher.paths import Paths, RunPaths
@@ -239,3 +242,16 @@ def free_port():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return server.getsockname()[1]
+
+
+@contextmanager
+def opened(trainer, folder):
+    """A rig that closes itself; without the environments the test skips, saying so."""
+    place = os.environ.get("LAUNCHER_REAL_ENVS")
+    if not place:
+        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
+    rig = Rig(Path(place), trainer, folder)
+    try:
+        yield rig
+    finally:
+        rig.close()
