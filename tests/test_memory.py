@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from launcher.errors import InputError
 from launcher.shim.memory.late import install as install_late
-from launcher.shim.memory.models import Moments
+from launcher.shim.memory.models import Moments, WrongNumbersError
 from launcher.shim.memory.prompt_store import PromptStore
-from tests.real.rig import Rig
+from tests.real.rig import opened
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBE = ROOT / "tests" / "memory_probe.py"
@@ -139,6 +140,22 @@ def test_moves_are_put_off_where_caches_can_spare_them(monkeypatch, changes, off
     assert seen == late
 
 
+def test_a_saving_that_fails_is_left_out_and_only_wrong_numbers_end_a_run():
+    def damaged():
+        raise InputError("a file of ours is damaged")
+
+    def wrong():
+        raise WrongNumbersError("the U-Net has another type")
+
+    told = []
+    moments = Moments(types.SimpleNamespace(warn=told.append))
+    moments._attempt(damaged)
+    assert len(told) == 1
+    assert "a file of ours is damaged" in told[0]
+    with pytest.raises(WrongNumbersError):
+        moments._attempt(wrong)
+
+
 def test_encoded_prompts_are_not_taken_for_those_of_other_merged_weights(tmp_path, monkeypatch):
     """`base_weights` are merged into the text encoders before they encode."""
     for name in ("torch", "transformers"):
@@ -195,14 +212,17 @@ TRAIN = {
 
 @pytest.fixture(scope="module", params=("sd-scripts", "sd-scripts-fp8"))
 def rig(request, tmp_path_factory):
-    place = os.environ.get("LAUNCHER_REAL_ENVS")
-    if not place:
-        pytest.skip("LAUNCHER_REAL_ENVS names no folder with the real trainers' environments")
-    rig = Rig(place, request.param, tmp_path_factory.mktemp(request.param))
-    rig.half = rig.folder / "half.safetensors"
-    ask(rig.python, "convert", rig.material / "tiny.safetensors", "float16", rig.half, env=rig.environment())
-    yield rig
-    rig.close()
+    with opened(request.param, tmp_path_factory.mktemp(request.param)) as rig:
+        rig.half = rig.folder / "half.safetensors"
+        ask(
+            rig.python,
+            "convert",
+            rig.material / "tiny.safetensors",
+            "float16",
+            rig.half,
+            env=rig.environment(),
+        )
+        yield rig
 
 
 def train_with(rig, folder, prompts, **changes):

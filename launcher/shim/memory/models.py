@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from launcher.shim.context import Context
 
 
+class WrongNumbersError(LauncherError):
+    """Going on would train with other numbers than the model's: the run ends in a sentence."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Models:
     """What `load_target_model` gave."""
@@ -82,8 +86,8 @@ class Moments:
     def _attempt(self, part: Callable[..., None], *args: Any) -> None:
         try:
             part(*args)
-        except LauncherError:
-            raise  # a sentence about numbers that would be wrong (`upload`): not for going on
+        except WrongNumbersError:
+            raise
         except Exception as error:  # noqa: BLE001  (saving memory must not cost the run)
             name = getattr(part, "__qualname__", "a part")
             self._context.warn(

@@ -17,9 +17,9 @@ from contextlib import nullcontext, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from launcher.errors import LauncherError
 from launcher.shim import beside
 from launcher.shim.memory import load
+from launcher.shim.memory.models import WrongNumbersError
 
 if TYPE_CHECKING:
     import argparse
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from launcher.shim.memory.models import Models, Moments
 
 MAKERS = ("create_network", "create_network_from_weights")
-
-
-class OtherTypeError(LauncherError):
-    """The U-Net was cast to one type, and the trainer wants another: the numbers are not those of the model any more."""
 
 
 def install(context: Context, moments: Moments) -> Upload | None:
@@ -104,14 +100,14 @@ class Upload:
         """Wait for the thread, and give the modules that are still to be moved, in their order.
 
         Raises:
-            OtherTypeError: `dtype` is not what the thread has cast to.
+            WrongNumbersError: `dtype` is not what the thread has cast to.
         """
         self._models = None  # or text encoders that the trainer drops would stay
         if self._thread is None:
             return list(unet.modules())
         self._thread.join()
         if dtype != self._dtype:
-            raise OtherTypeError(
+            raise WrongNumbersError(
                 f"the U-Net was cast to {self._dtype} ahead of time, but the trainer asks for {dtype}",
                 fix="start again with LAUNCHER_STARTUP_OFF=upload in the environment, and report it",
             )
